@@ -31,7 +31,7 @@ ENTRYPOINT ["driftmine"]
 CMD ["--help"]
 
 FROM base AS etl
-RUN pip install --constraint constraints.txt '.[etl]'
+RUN pip install --constraint constraints.txt '.[etl,cloud]'
 USER driftmine
 
 FROM base AS train

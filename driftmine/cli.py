@@ -21,7 +21,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on std
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, no notes.")]
 DateOption = Annotated[
     str | None,
-    typer.Option("--log-date", metavar="DATE", help="YYYY-MM-DD; default: today, for new logs."),
+    typer.Option(
+        "--log-date",
+        metavar="DATE",
+        help="YYYY-MM-DD, or 'record': each record's own; default: its path's, else today.",
+    ),
 ]
 HOME = Path("driftmine-home")
 
@@ -72,9 +76,16 @@ def init(home: HomeOption = HOME, as_json: JsonOption = False, quiet: QuietOptio
 
 @app.command()
 def ingest(
-    logs: Annotated[list[str], typer.Argument(metavar="LOGS...", help="Files, folders or globs.")],
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="LOGS...", help="Files, folders, globs, URLs; {date} for a date."),
+    ] = None,
     log_date: DateOption = None,
     format: Annotated[str | None, typer.Option(help="auto, or a reader's name.")] = None,
+    retry_rejects: Annotated[
+        bool,
+        typer.Option("--retry-rejects", help="Read the logs that hold rejects once more."),
+    ] = False,
     home: HomeOption = HOME,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -82,13 +93,12 @@ def ingest(
     """Read chat logs into the warehouse. Files that were read before are skipped."""
     from driftmine import commands
 
-    day = _date(log_date) if log_date else None
-    _run(
-        home,
-        as_json,
-        quiet,
-        lambda s: commands.ingest(s, logs, log_date=day, today=_today(), format=format),
-    )
+    if retry_rejects == bool(logs):
+        raise typer.BadParameter("Name LOGS, or give --retry-rejects without any.")
+    words: dict[str, Any] = {"log_date": log_date, "today": _today(), "format": format}
+    if retry_rejects:
+        _run(home, as_json, quiet, lambda s: commands.retry_rejects(s, **words))
+    _run(home, as_json, quiet, lambda s: commands.ingest(s, logs or [], **words))
 
 
 @app.command()
@@ -141,7 +151,8 @@ def train(
 def nightly(
     more: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
     logs: Annotated[
-        list[str] | None, typer.Option("--logs", metavar="LOGS...", help="Files, folders or globs.")
+        list[str] | None,
+        typer.Option("--logs", metavar="LOGS...", help="Files, folders, globs, URLs."),
     ] = None,
     log_date: DateOption = None,
     home: HomeOption = HOME,
@@ -154,8 +165,8 @@ def nightly(
     # `--logs A B` is what people and cron lines write; an option takes one value, so B and what
     # follows arrive as arguments.
     named = [*(logs or []), *(more or [])]
-    day = _date(log_date) if log_date else None
-    _run(home, as_json, quiet, lambda s: commands.nightly(s, named, log_date=day, today=_today()))
+    words: dict[str, Any] = {"log_date": log_date, "today": _today()}
+    _run(home, as_json, quiet, lambda s: commands.nightly(s, named, **words))
 
 
 @app.command()

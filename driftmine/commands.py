@@ -7,13 +7,17 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from driftmine import render
+from driftmine import intake, render
 from driftmine.session import Session, need_extra
 from warehouse.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ingestion.job import IngestReport
+    from ingestion.options import IngestionOptions
 
 HELD = 3  # exit code: finished, but the gate said no
 
@@ -38,32 +42,56 @@ def ingest(
     session: Session,
     logs: Sequence[str],
     *,
-    log_date: dt.date | None,
+    log_date: str | None,
     today: dt.date,
     format: str | None,
 ) -> int:
-    """Read logs into one date; without one, new logs into today's and grown ones into their own."""
+    """Read logs: each into the night that it says or is given, grown ones into their own."""
     need_extra("etl", "apache_beam")
-    from ingestion.job import ingest as run
-    from ingestion.job import nights
-    from ingestion.sources import find
-
-    files = find([Path(log).expanduser() for log in logs])
+    options = _ingestion(session, format)
+    at = intake.when(log_date, today, options)
+    files = intake.find(logs, at, options)
     session.ensure_home()
-    options = session.settings.ingestion
-    if format is not None:
-        options = replace(options, format=format)
-    key, now = session.home.user_key(), session.now
     with session.catalog() as catalog, session.console.progress() as progress:
-        due = nights(catalog, files, log_date=log_date, today=today)
         reports = [
-            run(catalog, logs=new, log_date=day, options=options, user_key=key, now=now,
-                progress=progress)
-            for day, new in due.items()
-        ]  # fmt: skip
+            intake.read(session, catalog, night, new, at, options, progress)
+            for night, new in intake.due(catalog, files, at).items()
+        ]
+    if at.by_record:
+        reports = [report for report in reports if report.published]
+    return _ingested(session, reports, len(files))
+
+
+def retry_rejects(
+    session: Session, *, log_date: str | None, today: dt.date, format: str | None
+) -> int:
+    """Read the logs that hold rejects once more, of one night or of all."""
+    need_extra("etl", "apache_beam")
+    from ingestion.retry import retry
+
+    options = _ingestion(session, format)
+    at = intake.when(log_date, today, options)
+    with session.catalog() as catalog, session.console.progress() as progress:
+        reports = retry(
+            catalog,
+            log_date=at.log_date,
+            options=options,
+            user_key=session.home.user_key(),
+            now=session.now,
+            progress=progress,
+        )
+    return _ingested(session, reports, sum(len(report.files) for report in reports))
+
+
+def _ingestion(session: Session, format: str | None) -> IngestionOptions:
+    options = session.settings.ingestion
+    return options if format is None else replace(options, format=format)
+
+
+def _ingested(session: Session, reports: Sequence[IngestReport], files: int) -> int:
     total = render.added(reports)
-    found = {**total, "files": len(files), "dates": reports}
-    session.console.result(found, lambda: render.ingested(total, reports, len(files)))
+    found = {**total, "files": files, "dates": reports}
+    session.console.result(found, lambda: render.ingested(total, reports, files))
     return 0
 
 
@@ -112,9 +140,7 @@ def preview_batch(session: Session, change: Mapping[str, Any]) -> int:
     return 0
 
 
-def nightly(
-    session: Session, logs: Sequence[str], *, log_date: dt.date | None, today: dt.date
-) -> int:
+def nightly(session: Session, logs: Sequence[str], *, log_date: str | None, today: dt.date) -> int:
     """Everything that is due; exit 3 where the gate held the candidate."""
     need_extra("etl", "apache_beam")
     from driftmine.nightly import nightly as run

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.durable import temporary, write_whole
-from warehouse.errors import SettingsError
+from warehouse.errors import CommitConflict, SettingsError
 
 KEY_VARIABLE = "DRIFTMINE_USER_KEY"
 _KEY_BYTES = 32
@@ -19,11 +21,13 @@ TEMPLATE = """\
 # Every setting, with its meaning: docs/settings.md.
 
 [nightly]
-# Paths, folders or globs that `driftmine nightly` reads where the command names none.
+# Paths, folders, globs or URLs that `driftmine nightly` reads where the command names none;
+# "logs/{date}/*.jsonl.gz" also says which night a log counts to.
 logs = []
 
 [ingestion]
-format = "auto"            # or openai, sharegpt, wildchat
+format = "auto"            # or one of docs/formats.md; [ingestion.mapping] for one of your own
+opt_out_users = ""         # file of users' ids, one a line, who are never trained on
 max_reject_share = 0.2     # more rejected lines than this: nothing is published, exit code 3
 
 [mining]
@@ -83,6 +87,23 @@ class Home:
     def key(self) -> Path:
         """The secret that user ids are hashed with, unless the environment holds it."""
         return self.root / "user.key"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other nightly runs out of this home. Raises CommitConflict where one is at work.
+
+        The system lets go of it where the process is killed.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.root / "nightly.lock", blocking=False):
+                yield
+        except Timeout:
+            raise CommitConflict(
+                f"{self.root}: another nightly run is at work in this home. Nothing was done; "
+                "wait for it to end, then run again if anything is left to do."
+            ) from None
 
     def user_key(self) -> bytes:
         """The secret under which user ids are hashed: the environment's, else the home's.

@@ -10,23 +10,29 @@ import datetime as dt
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from driftmine import intake
 from driftmine.console import Report
+from driftmine.intake import When
 from driftmine.report.page import page_of, write_page
 from driftmine.session import Session, need_extra
-from ingestion.job import ingest, nights
-from ingestion.sources import LogFile, find
+from ingestion.logs.places import LogFile
 from mining.job import MineReport, mine
 from warehouse.catalog import Catalog
 from warehouse.errors import QualityLimit, SettingsError
 from warehouse.leases import fresh, held, last_snapshot
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
+
+# Fields that a night's report and its counts share.
+_COUNTED = (
+    "lines_in", "conversations", "near_duplicates", "seed_pairs", "turns", "rejected",
+    "duplicates", "suppressed",
+)  # fmt: skip
 
 
 class ModelRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +48,16 @@ class NightReport(msgspec.Struct, kw_only=True):
 
     log_date: dt.date
     nothing_to_do: bool = False
-    lines_in: int = 0
+    lines_in: int = 0  # = conversations + seed_pairs + rejected + duplicates + suppressed
     rejected: int = 0
     rejected_by_reason: dict[str, int] = {}
     duplicates: int = 0
     suppressed: int = 0
     conversations: int = 0
+    near_duplicates: int = 0
+    seed_pairs: int = 0
     turns: int = 0
+    redacted: dict[str, int] = {}
     follow_ups: int = 0
     dsat: int = 0
     dsat_by_category: dict[str, int] = {}
@@ -67,14 +76,16 @@ class NightReport(msgspec.Struct, kw_only=True):
 
 
 def nightly(
-    session: Session, given: Sequence[str], *, log_date: dt.date | None, today: dt.date
+    session: Session, given: Sequence[str], *, log_date: str | None, today: dt.date
 ) -> NightReport:
     """Ingest new logs, mine what is not mined, train if enough is fresh, write the report.
 
     With a `log_date`, logs count as new unless that date holds them; without one, unless any
-    date does: then they join `today`, and one that has grown joins the date that it stands in.
-    Logs over the data-quality limit are left out and said so; the rest of the night goes on.
-    Raises SettingsError where no log is named, SourceUnavailable where one cannot be read.
+    date does: then they join the date that their path says, else `today`, and one that has grown
+    joins the date that it stands in. Logs over the data-quality limit are left out and said so;
+    the rest of the night goes on.
+    Raises SettingsError where no log is named, SourceUnavailable where one cannot be read,
+    CommitConflict where another nightly run is at work in this home.
     """
     need_extra("etl", "apache_beam")
     settings = session.settings  # a wrong key stops the night before anything else
@@ -84,21 +95,21 @@ def nightly(
             "No logs are named. Give --logs PATH..., or set logs under [nightly] in "
             f"{session.home.settings}."
         )
-    logs = find([Path(name).expanduser() for name in named])
+    at = intake.when(log_date, today, settings.ingestion)
+    logs = intake.find(named, at, settings.ingestion)
     session.ensure_home()
-    night = NightReport(log_date=log_date or today)
-    with session.catalog() as catalog, session.console.progress() as progress:
+    night = NightReport(log_date=at.log_date or today)
+    with session.home.held(), session.catalog() as catalog, session.console.progress() as progress:
         with _timed(night, "ingest"):
-            due = nights(catalog, logs, log_date=log_date, today=today)
-            _ingest(session, catalog, due, night, progress)
+            new = _ingest(session, catalog, logs, at, night, progress)
         session.console.safe_point()
         with _timed(night, "mine"):
-            dates = _dates(session, catalog, due, night)
+            dates = _dates(session, catalog, new, night)
             _mine(session, catalog, dates, night, progress)
         session.console.safe_point()
         with _timed(night, "train"):
             _train(session, catalog, night, progress)
-        night.nothing_to_do = not (due or dates or night.model_version)
+        night.nothing_to_do = not (new or dates or night.model_version or night.held_logs)
         with _timed(night, "report"):
             night.page = str(_page(session, catalog, night))
     night.seconds["total"] = round(sum(night.seconds.values()), 2)
@@ -107,33 +118,31 @@ def nightly(
 
 
 def _dates(
-    session: Session, catalog: Catalog, due: Mapping[dt.date, Any], night: NightReport
+    session: Session, catalog: Catalog, new: Collection[dt.date], night: NightReport
 ) -> list[dt.date]:
     """What the night is about: what it read, what is not mined, and a night without its page."""
     unreported = [] if page_of(session.home, night.log_date).exists() else [night.log_date]
-    return sorted({*due, *stale_dates(catalog), *unreported} & {*log_dates(catalog, "turns")})
+    return sorted({*new, *stale_dates(catalog), *unreported} & {*log_dates(catalog, "turns")})
 
 
 def _ingest(
     session: Session,
     catalog: Catalog,
-    due: Mapping[dt.date, Sequence[LogFile]],
+    logs: Sequence[LogFile],
+    at: When,
     night: NightReport,
     progress: Report,
-) -> None:
-    for day, logs in due.items():
+) -> set[dt.date]:
+    """The nights that were due. Those over the data-quality limit are left out, and said so."""
+    options = session.settings.ingestion
+    new = set()
+    for day, due in intake.due(catalog, logs, at).items():
         try:
-            ingest(
-                catalog,
-                logs=logs,
-                log_date=day,
-                options=session.settings.ingestion,
-                user_key=session.home.user_key(),
-                now=session.now,
-                progress=progress,
-            )
+            if intake.read(session, catalog, day, due, at, options, progress).published:
+                new.add(day)
         except QualityLimit as limit:
             night.held_logs = str(limit)
+    return new
 
 
 def _mine(
@@ -152,9 +161,10 @@ def _mine(
     reports = [
         mine(catalog, log_date=day, options=options, now=now, progress=progress) for day in dates
     ]
-    for name in ("lines_in", "rejected", "duplicates", "suppressed", "conversations", "turns"):
+    for name in _COUNTED:
         setattr(night, name, sum(getattr(counts, name) for counts in held))
     night.rejected_by_reason = _added(counts.rejected_by_reason for counts in held)
+    night.redacted = _added(counts.redacted for counts in held)
     night.follow_ups = sum(report.follow_ups for report in reports)
     night.dsat = sum(report.dsat for report in reports)
     night.trainable = sum(report.trainable for report in reports)

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from training.manifest import Manifest
 
 
+# What several nights of ingestion add up to.
+_COUNTS = (
+    "lines_in", "conversations", "near_duplicates", "turns", "seed_pairs", "rejected",
+    "duplicates", "suppressed",
+)  # fmt: skip
+
+
 def facts(title: str, rows: Iterable[tuple[str, object]]) -> Text:
     """Names on the left, values on the right; lines are never folded, so they can be pasted."""
     shown = [(name, _shown(value)) for name, value in rows]
@@ -52,12 +59,13 @@ def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 def added(reports: Sequence[IngestReport]) -> dict[str, Any]:
     """The counts of several dates as one."""
-    names = ("lines_in", "conversations", "turns", "rejected", "duplicates", "suppressed")
-    total: dict[str, Any] = {name: sum(getattr(r, name) for r in reports) for name in names}
-    reasons: Counter[str] = Counter()
-    for report in reports:
-        reasons.update(report.rejected_by_reason)
-    return total | {"rejected_by_reason": dict(reasons.most_common())}
+    total: dict[str, Any] = {name: sum(getattr(r, name) for r in reports) for name in _COUNTS}
+    for name in ("rejected_by_reason", "redacted"):
+        by_name: Counter[str] = Counter()
+        for report in reports:
+            by_name.update(getattr(report, name))
+        total[name] = dict(by_name.most_common())
+    return total
 
 
 def ingested(total: dict[str, Any], reports: Sequence[IngestReport], files: int) -> RenderableType:
@@ -68,14 +76,20 @@ def ingested(total: dict[str, Any], reports: Sequence[IngestReport], files: int)
     rows = [
         ("logs", f"{new} new of {files}"),
         ("lines in", total["lines_in"]),
-        ("conversations", total["conversations"]),
+        ("conversations", _with_twins(total["conversations"], total["near_duplicates"])),
         ("turns", total["turns"]),
+        ("seed pairs", total["seed_pairs"]),
         ("rejected", _counted(total["rejected"], total["rejected_by_reason"])),
         ("duplicates", total["duplicates"]),
         ("suppressed", total["suppressed"]),
+        ("redacted", _counted(sum(total["redacted"].values()), total["redacted"])),
     ]
     dates = ", ".join(str(report.log_date) for report in reports)
     return facts(f"Ingested into {dates}", rows)
+
+
+def _with_twins(conversations: int, twins: int) -> str:
+    return f"{conversations:,}" + (f" ({twins} of them near-duplicates)" if twins else "")
 
 
 def mined(reports: Sequence[MineReport]) -> RenderableType:
@@ -238,7 +252,10 @@ def _night_rows(report: NightReport) -> Iterable[tuple[str, object]]:
     yield "rejected", _counted(report.rejected, report.rejected_by_reason)
     yield "duplicates", report.duplicates
     yield "suppressed", report.suppressed
-    yield "conversations", report.conversations
+    yield "redacted", _counted(sum(report.redacted.values()), report.redacted)
+    if report.seed_pairs:
+        yield "seed pairs", report.seed_pairs
+    yield "conversations", _with_twins(report.conversations, report.near_duplicates)
     yield "turns", report.turns
     yield "follow-ups", report.follow_ups
     yield "DSAT", _counted(report.dsat, report.dsat_by_category)

@@ -92,7 +92,12 @@ def _placed(settings: Settings, home: Path) -> Settings:
     A detector or policy that is no folder there is a name.
     """
     nightly = replace(
-        settings.nightly, logs=tuple(str(home / log) for log in settings.nightly.logs)
+        settings.nightly, logs=tuple(_place(home, log) for log in settings.nightly.logs)
+    )
+    ingestion = replace(
+        settings.ingestion,
+        roots=tuple(_place(home, root) for root in settings.ingestion.roots),
+        opt_out_users=_place(home, settings.ingestion.opt_out_users),
     )
     detector, policy = settings.mining.detector, settings.training.policy
     if (home / detector).is_dir():
@@ -102,10 +107,16 @@ def _placed(settings: Settings, home: Path) -> Settings:
     return settings.model_copy(
         update={
             "nightly": nightly,
+            "ingestion": ingestion,
             "mining": replace(settings.mining, detector=detector),
             "training": replace(settings.training, policy=policy),
         }
     )
+
+
+def _place(home: Path, path: str) -> str:
+    """A URL stays as it is, and so does a path that is not set."""
+    return path if "://" in path or not path else str(home / path)
 
 
 def keys() -> Iterator[tuple[str, str]]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.errors import CorruptStaging, QualityLimit
-from warehouse.query import scan
+from warehouse.query import clustered, redactions, scan
 from warehouse.staging import StagedFile
+
+# Every record that is read is a row of one of these, unless its user is suppressed.
+RECORDS = ("conversations", "seed_pairs", "rejects")
+
+# A log, as one night has it.
+Place = tuple[dt.date, str]
 
 # Files that a message names; the rest are a number.
 _NAMED_FILES = 5
@@ -22,19 +29,25 @@ class Rejected:
     reason: str
     count: int
     file: str
-    offset: int  # byte, in the decompressed file
+    offset: int  # byte, in the decompressed file; or row
     detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """lines_in = conversations + duplicates + the sum of rejected."""
+    """lines_in = conversations + seed_pairs + duplicates + suppressed + the sum of rejected."""
 
     lines_in: int
     conversations: int
-    turns: int
+    turns: int  # those that are carried included
+    seed_pairs: int
     duplicates: int
+    suppressed: int
     rejected: tuple[Rejected, ...]  # most frequent first
+    redacted: Mapping[str, int]  # kind -> how many were replaced, most frequent first
+    near_duplicates: int  # conversations that belong to a cluster of them
+    places: Mapping[Place, int]  # lines of each log, night by night
+    suppressed_by_place: Mapping[Place, int]
 
     @property
     def total_rejected(self) -> int:
@@ -42,41 +55,58 @@ class Account:
         return sum(reason.count for reason in self.rejected)
 
 
-def take(root: Path, files: Sequence[StagedFile], lines_in: int, duplicates: int) -> Account:
-    """The account of `files`. Raises CorruptStaging where it does not add up."""
-    conversations = sum(conversations_by_log(root, files).values())
+def records_by_place(files: Iterable[StagedFile]) -> Counter[Place]:
+    """How many records the files hold, by night and log."""
+    records: Counter[Place] = Counter()
+    for file in files:
+        if file.table in RECORDS:
+            records[file.log_date, file.part] += file.rows
+    return records
+
+
+def take(
+    root: Path,
+    files: Sequence[StagedFile],
+    *,
+    lines_in: int,
+    duplicates: Mapping[Place, int],
+    suppressed: Mapping[Place, int],
+) -> Account:
+    """The account of a run's files. Raises CorruptStaging where it does not add up."""
+    rows: Counter[str] = Counter()
+    for file in files:
+        rows[file.table] += file.rows
+    places = records_by_place(files) + Counter(duplicates) + Counter(suppressed)
     account = Account(
         lines_in=lines_in,
-        conversations=conversations,
-        turns=sum(file.rows for file in files if file.table == "turns"),
-        duplicates=duplicates,
+        conversations=rows["conversations"],
+        turns=rows["turns"],
+        seed_pairs=rows["seed_pairs"],
+        duplicates=sum(duplicates.values()),
+        suppressed=sum(suppressed.values()),
         rejected=_rejected(root, files),
+        redacted=redactions(root, _of(("conversations", "seed_pairs"), files)),
+        near_duplicates=clustered(root, _of(("conversations",), files)),
+        places=places,
+        suppressed_by_place=suppressed,
     )
-    if lines_in != conversations + duplicates + account.total_rejected:
+    if lines_in != sum(places.values()):
         raise CorruptStaging(
-            f"{lines_in} lines were read, but {conversations} conversations, {duplicates} "
-            f"duplicates and {account.total_rejected} rejects came of them. Nothing was "
+            f"{lines_in} lines were read, but {account.conversations} conversations, "
+            f"{account.seed_pairs} pairs, {account.duplicates} duplicates, {account.suppressed} "
+            f"suppressed and {account.total_rejected} rejects came of them. Nothing was "
             "published; run again."
         )
     return account
 
 
-def conversations_by_log(root: Path, files: Iterable[StagedFile]) -> Counter[str]:
-    """How many conversations of each log the staged files hold."""
-    return Counter(dict(scan(root, _of("turns", files), _CONVERSATIONS)))
-
-
 def _rejected(root: Path, files: Iterable[StagedFile]) -> tuple[Rejected, ...]:
-    return tuple(Rejected(*row) for row in scan(root, _of("rejects", files), _REJECTED))
+    return tuple(Rejected(*row) for row in scan(root, _of(("rejects",), files), _REJECTED))
 
 
-def _of(table: str, files: Iterable[StagedFile]) -> list[StagedFile]:
-    return [file for file in files if file.table == table]
+def _of(tables: Collection[str], files: Iterable[StagedFile]) -> list[StagedFile]:
+    return [file for file in files if file.table in tables]
 
-
-_CONVERSATIONS = """
-SELECT origin_file, count(*) FROM read_parquet(?) WHERE turn_index = 0 GROUP BY ALL
-"""
 
 _REJECTED = """
 SELECT reason, count(*) AS n, first(origin_file ORDER BY origin_file, origin_offset),
@@ -106,7 +136,7 @@ def check_quality(account: Account, files: Sequence[StagedFile], max_reject_shar
 
 def _by_file(files: Iterable[StagedFile]) -> str:
     counts: Counter[str] = Counter()
-    for file in _of("rejects", files):
+    for file in _of(("rejects",), files):
         counts[file.part] += file.rows
     named = [f"{name} {rows}" for name, rows in counts.most_common(_NAMED_FILES)]
     more = len(counts) - len(named)

@@ -1,121 +1,249 @@
-"""From what a reader found in a log record to a `Conversation`: ids, keys and the hash chain."""
+"""From what a reader took from a log record to rows of the warehouse.
+
+Here ids, keys and hashes are made, and here personal things are taken out: what leaves this
+module may be stored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 
 from ingestion import normalize
-from warehouse.records import Conversation, ReasonCode, Reject, Role, Turn
+from ingestion.formats.raw import Raw, RawConversation, RawPair, RawTurn, Refused
+from ingestion.hashes import chain, chain_start, content_hash, hash_of, turn_ids, user_key
+from ingestion.language import Identifier
+from ingestion.logs.lines import Line
+from ingestion.redact.options import RedactionOptions
+from ingestion.redact.redactor import Redacted
+from ingestion.redact.stages import load_redactor
+from ingestion.sketch import Sketcher
+from warehouse.records import (
+    ConversationFacts,
+    Message,
+    ReasonCode,
+    Redaction,
+    Reject,
+    Role,
+    SeedPair,
+    SystemPrompt,
+    Turn,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """The log file that records come from, and what their ids are made with."""
+class Assembly:
+    """All that rows depend on beside the record itself. Workers are sent it."""
+
+    secret: bytes  # key of the users' hashes, at most 64 bytes
+    redaction: RedactionOptions
+    suppressed: frozenset[str] = frozenset()  # keys of users whose records are dropped
+    opted_out: frozenset[str] = frozenset()  # keys of users who may not be trained on
+    id_prefix: str = ""  # of conversation ids that are unique within a night only
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """The log file that records come from."""
 
     file: str  # its name in the warehouse
     source: str  # name of the log stream
-    secret: bytes  # key of the users' hashes, at most 64 bytes
 
 
-class RawTurn(msgspec.Struct, gc=False):
-    """One message as its log has it; every field but the first two is normalised later."""
+class Assembled(msgspec.Struct, gc=False):
+    """The rows of one conversation."""
 
-    role: str
-    content: str
-    model: Any = None
-    language: Any = None
-    timestamp: Any = None
-    thumb: Any = None
-    rating: Any = None
-    regenerated: Any = None
+    turns: list[Turn]
+    facts: ConversationFacts
+    prompts: list[SystemPrompt]
 
 
-class RawConversation(msgspec.Struct, gc=False):
-    """One log record, whatever its format."""
+class Suppressed(msgspec.Struct, frozen=True, gc=False):
+    """A record of a user who is erased: counted, and nothing of it kept."""
 
-    id: str | int | None
-    user: str | int | None
-    turns: list[RawTurn]
+    at: dt.datetime | None  # its last time, UTC
 
 
-def reject(reason: ReasonCode, line: bytes, offset: int, file: str, detail: str) -> Reject:
+def reject(reason: ReasonCode, line: Line, file: str, detail: str) -> Reject:
     """The Reject of a record: where it stands and a digest of it, never its text."""
     return Reject(
         reason=reason,
         origin_file=file,
-        origin_offset=offset,
-        length=len(line),
-        digest=blake2b(line, digest_size=16).hexdigest(),
+        origin_offset=line.offset,
+        length=len(line.data),
+        digest=hash_of(line.data),
         detail=detail,
     )
 
 
-def user_key(user: str | int, secret: bytes) -> str:
-    """32 hex: keyed hash of a user's id. `secret`: at most 64 bytes."""
-    return blake2b(str(user).encode(), key=secret, digest_size=16).hexdigest()
+class Assembler:
+    """Makes rows. Build one a process: it holds a language model and the redaction patterns."""
 
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._redactor = load_redactor(assembly.redaction)
+        self._start = chain_start(assembly.secret)
+        self._identifier = Identifier()
+        self._sketcher = Sketcher()
 
-def assemble(
-    raw: RawConversation, line: bytes, offset: int, origin: Origin
-) -> Conversation | Reject:
-    """One record's turns, with the ids they keep on every re-run. Never raises on bad input."""
-    roles: list[Role] = []
-    for index, turn in enumerate(raw.turns):
-        role = normalize.role(turn.role)
-        if role is None:
-            detail = f"message {index} has an unknown role"
-            return reject(ReasonCode.WRONG_SHAPE, line, offset, origin.file, detail)
-        roles.append(role)
-    if Role.USER not in roles:
-        detail = f"{len(roles)} messages, none by a user"
-        return reject(ReasonCode.NO_USER_TURN, line, offset, origin.file, detail)
-    conversation_id = str(raw.id) if raw.id not in (None, "") else f"sha-{_hash_of(line)}"
-    turns = _turns(raw, roles, conversation_id, offset, origin)
-    return Conversation(conversation_id=conversation_id, turns=tuple(turns))
+    def assemble(
+        self, raw: Raw, line: Line, origin: Origin
+    ) -> Assembled | SeedPair | Reject | Suppressed:
+        """One record's rows, with the ids they keep on every re-run. Never raises on bad input."""
+        if isinstance(raw, Refused):
+            return reject(raw.reason, line, origin.file, raw.detail)
+        said = raw.turns if isinstance(raw, RawConversation) else raw.prompt
+        roles = [normalize.role(turn.role) for turn in said]
+        if None in roles:
+            detail = f"message {roles.index(None)} has an unknown role"
+            return reject(ReasonCode.WRONG_SHAPE, line, origin.file, detail)
+        if Role.USER not in roles:
+            detail = f"{len(roles)} messages, none by a user"
+            return reject(ReasonCode.NO_USER_TURN, line, origin.file, detail)
+        key = None if raw.user in (None, "") else user_key(raw.user, self._assembly.secret)
+        if key in self._assembly.suppressed:
+            times = (normalize.timestamp(turn.timestamp) for turn in said)
+            return Suppressed(max(filter(None, times), default=None))
+        known = [role for role in roles if role is not None]
+        if isinstance(raw, RawPair):
+            return self._pair(raw, known, key, line, origin)
+        return self._conversation(raw, known, key, line, origin)
+
+    def _conversation(
+        self,
+        raw: RawConversation,
+        roles: Sequence[Role],
+        key: str | None,
+        line: Line,
+        origin: Origin,
+    ) -> Assembled:
+        texts = [normalize.text(turn.content) for turn in raw.turns]
+        languages = self._languages(raw.turns, roles, texts)
+        spoken = languages[roles.index(Role.USER)]
+        country = raw.country if isinstance(raw.country, str) else None
+        redacted = self._redactor.redact(texts, language=spoken, country=country)
+        same: dict[str, Any] = {
+            "conversation_id": self._conversation_id(raw.id, line),
+            "user_key": key,
+            "opted_out": self._opted_out(raw.opted_out, key),
+            "source": origin.source,
+            "origin_file": origin.file,
+            "origin_offset": line.offset,
+        }
+        chains = accumulate(
+            zip(roles, texts, strict=True), lambda c, said: chain(c, *said), initial=self._start
+        )
+        next(chains)
+        said = zip(raw.turns, roles, redacted.texts, languages, chains, strict=True)
+        turns = list(_turns(said, same))
+        prompts = [
+            SystemPrompt(prompt_hash=turn.prompt_hash, content=text)
+            for turn, text in zip(turns, redacted.texts, strict=True)
+            if turn.prompt_hash is not None
+        ]
+        facts = ConversationFacts(
+            **same,
+            messages=len(turns),
+            language=spoken,
+            started_at=min(_times(turns), default=None),
+            ended_at=max(_times(turns), default=None),
+            redactions=_redactions(redacted),
+            content_hash=content_hash(turns),
+            sketch=self._sketcher.bands([t.content for t in turns if t.role is Role.USER]),
+            chain=turns[-1].chain,
+        )
+        return Assembled(turns, facts, prompts)
+
+    def _pair(
+        self, raw: RawPair, roles: Sequence[Role], key: str | None, line: Line, origin: Origin
+    ) -> SeedPair:
+        texts = [normalize.text(turn.content) for turn in raw.prompt]
+        language = self._languages(raw.prompt, roles, texts)[roles.index(Role.USER)]
+        texts += [normalize.text(raw.chosen), normalize.text(raw.rejected)]
+        redacted = self._redactor.redact(texts, language=language, country=None)
+        *prompt, chosen, rejected = redacted.texts
+        known_as = f"{origin.source}\0{self._conversation_id(raw.id, line)}\0pair"
+        return SeedPair(
+            pair_id=hash_of(known_as.encode()),
+            prompt=tuple(
+                Message(role=role, content=text) for role, text in zip(roles, prompt, strict=True)
+            ),
+            chosen=chosen,
+            rejected=rejected,
+            user_key=key,
+            opted_out=self._opted_out(raw.opted_out, key),
+            redactions=_redactions(redacted),
+            source=origin.source,
+            origin_file=origin.file,
+            origin_offset=line.offset,
+        )
+
+    def _languages(
+        self, said: Sequence[RawTurn], roles: Sequence[Role], texts: Sequence[str]
+    ) -> list[str | None]:
+        """A system prompt is in the language that its log says, or in none: nobody spoke it."""
+        known = [normalize.language(turn.language) for turn in said]
+        if None not in known:
+            return known
+        spoken = [at for at, role in enumerate(roles) if role in (Role.USER, Role.ASSISTANT)]
+        found = self._identifier.identify_all(
+            [texts[at] for at in spoken], [known[at] for at in spoken]
+        )
+        for at, language in zip(spoken, found, strict=True):
+            known[at] = language
+        return known
+
+    def _conversation_id(self, given: str | int | None, line: Line) -> str:
+        """As the log gives it, unless there is none or it is itself a way to reach somebody."""
+        if given in (None, ""):
+            return f"sha-{hash_of(line.data)}"
+        text = str(given)
+        if "@" in text or text.startswith("+"):
+            found = self._redactor.redact([text], language=None, country=None)
+            if found.counts:
+                text = f"key-{user_key(text, self._assembly.secret)}"
+        return self._assembly.id_prefix + text
+
+    def _opted_out(self, said: object, key: str | None) -> bool:
+        return bool(normalize.flag(said)) or key in self._assembly.opted_out
 
 
 def _turns(
-    raw: RawConversation,
-    roles: Iterable[Role],
-    conversation_id: str,
-    offset: int,
-    origin: Origin,
+    said: Iterable[tuple[RawTurn, Role, str, str | None, bytes]], same: Mapping[str, Any]
 ) -> Iterator[Turn]:
-    ids = blake2b(f"{origin.source}\0{conversation_id}\0".encode(), digest_size=16)
-    key = None if raw.user in (None, "") else user_key(raw.user, origin.secret)
-    chain = b""
-    for index, (turn, role) in enumerate(zip(raw.turns, roles, strict=True)):
-        chain = blake2b(f"{role}\0{turn.content}".encode(), key=chain, digest_size=8).digest()
-        turn_id = ids.copy()
-        turn_id.update(b"%d" % index)
+    """`same`: the fields that all turns of a record share."""
+    ids = turn_ids(same["source"], same["conversation_id"])
+    for index, (turn, role, text, language, so_far) in enumerate(said):
+        prompt_hash = hash_of(text.encode()) if role is Role.SYSTEM and text else None
         yield Turn(
-            turn_id=turn_id.hexdigest(),
-            conversation_id=conversation_id,
+            **same,
+            turn_id=next(ids),
             turn_index=index,
             role=role,
-            content=turn.content,
+            content=text if prompt_hash is None else "",
+            prompt_hash=prompt_hash,
             model=_name(turn.model) if role is Role.ASSISTANT else None,
-            user_key=key,
-            language=normalize.language(turn.language),
+            language=language,
             event_ts=normalize.timestamp(turn.timestamp),
             thumb=normalize.thumb(turn.thumb),
             rating=normalize.rating(turn.rating),
-            regenerated=turn.regenerated if isinstance(turn.regenerated, bool) else None,
-            source=origin.source,
-            origin_file=origin.file,
-            origin_offset=offset,
-            chain=int.from_bytes(chain),
+            regenerated=normalize.flag(turn.regenerated),
+            edited=normalize.flag(turn.edited),
+            chain=int.from_bytes(so_far),
         )
+
+
+def _times(turns: Iterable[Turn]) -> Iterator[dt.datetime]:
+    return (turn.event_ts for turn in turns if turn.event_ts is not None)
+
+
+def _redactions(redacted: Redacted) -> tuple[Redaction, ...]:
+    return tuple(Redaction(kind, count) for kind, count in sorted(redacted.counts.items()))
 
 
 def _name(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _hash_of(line: bytes) -> str:
-    return sha256(line).hexdigest()[:32]

@@ -1,82 +1,147 @@
-"""Conversations that a night holds more than once: which record is kept, and what the others are.
+"""Staged records that are not published: what others show already, and what clashes with them.
 
-Found in the driver, over the narrow columns of the staged files: no payload is ever shuffled.
+The records of a conversation are states of it: in a log that repeats the history, each begins
+with the former. Equal hash chains tell equal states, so no text is ever compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
 
-_COLUMNS = "source, conversation_id, origin_file, origin_offset, turn_index, chain"
+from ingestion.scene import RECORD
 
-_SHARED = """
-CREATE TEMP TABLE shared AS
-SELECT source, conversation_id FROM turns WHERE turn_index = 0 GROUP BY ALL HAVING count(*) > 1
-"""
+# Rows that are held in memory at once.
+_ROWS = 10_000
 
-# What is published already stays, for published files are never edited; else the longest record
-# stays, else the first by file and offset: a total order, so that every re-run decides the same.
-_LOSERS = """
-WITH shared_turns AS (
-    SELECT * FROM turns SEMI JOIN shared USING (source, conversation_id)
-), records AS (
-    SELECT source, conversation_id, origin_file, origin_offset, published, count(*) AS length
-    FROM shared_turns GROUP BY ALL
-), ranked AS (
-    SELECT *, row_number() OVER (
-        PARTITION BY source, conversation_id
-        ORDER BY published DESC, length DESC, origin_file, origin_offset
-    ) AS rank
-    FROM records
+# The states that are compared: of each shared conversation the longest live record and every
+# staged one, and of a record the chains at those lengths that any of them has. In the order in
+# which records are kept: what is published, then night by night, the longest first.
+#
+# `held` is how many turns are shown without the record. Where what the run replaces showed the
+# conversation that night, only what comes earlier counts, so that a log that is read again shows
+# what it showed, and later nights stay as they are.
+_STATES = f"""
+WITH records AS (
+    SELECT {RECORD}, source, messages, false AS published FROM staged
+    SEMI JOIN shared USING (source, conversation_id)
+    UNION ALL SELECT {RECORD}, source, messages, true FROM kin
+), measured AS (
+    SELECT records.*,
+        max(messages) FILTER (published) OVER conversation AS live,
+        max(messages) FILTER (published) OVER (
+            conversation ORDER BY log_date, origin_file, origin_offset
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS earlier,
+        row_number() OVER (
+            conversation
+            ORDER BY published DESC, messages DESC, log_date, origin_file, origin_offset
+        ) AS rank
+    FROM records WINDOW conversation AS (PARTITION BY source, conversation_id)
+), compared AS (
+    SELECT measured.*,
+        coalesce(if(former.log_date IS NULL, live, earlier), 0) AS held
+    FROM measured
+    LEFT JOIN former USING (log_date, source, conversation_id)
+    WHERE NOT published OR rank = 1
+), turns AS (
+    SELECT {RECORD}, turn_index + 1 AS length, chain FROM staged_turns
+    SEMI JOIN shared USING (source, conversation_id)
+    UNION ALL SELECT {RECORD}, turn_index + 1, chain FROM kin_turns
 )
-SELECT loser.origin_file, loser.origin_offset, kept.origin_file, kept.origin_offset,
-       ours.chain = theirs.chain
-FROM ranked AS loser
-JOIN ranked AS kept USING (source, conversation_id)
-JOIN shared_turns AS ours ON (ours.origin_file, ours.origin_offset, ours.turn_index)
-    = (loser.origin_file, loser.origin_offset, least(loser.length, kept.length) - 1)
-JOIN shared_turns AS theirs ON (theirs.origin_file, theirs.origin_offset, theirs.turn_index)
-    = (kept.origin_file, kept.origin_offset, least(loser.length, kept.length) - 1)
-WHERE loser.rank > 1 AND kept.rank = 1 AND NOT loser.published
-ORDER BY ALL
+SELECT source, conversation_id, log_date, origin_file, origin_offset, published, messages, held,
+    length, chain
+FROM compared JOIN turns USING ({RECORD})
+SEMI JOIN (SELECT source, conversation_id, messages AS length FROM compared)
+    USING (source, conversation_id, length)
+ORDER BY source, conversation_id, published DESC, log_date, messages DESC, origin_file,
+    origin_offset
+"""
+
+# Another conversation that says the same, to the same user at the same time, is a log that was
+# delivered again under new ids.
+_COPIES = f"""
+INSERT INTO left_out
+WITH kept AS (
+    FROM staged ANTI JOIN left_out USING ({RECORD})
+), live AS (
+    SELECT source, content_hash, min(conversation_id) AS one, max(conversation_id) AS other
+    FROM near_conversations SEMI JOIN kept USING (source, content_hash) GROUP BY ALL
+)
+SELECT {RECORD}, NULL, NULL FROM kept LEFT JOIN live USING (source, content_hash)
+QUALIFY one <> conversation_id OR other <> conversation_id OR row_number() OVER (
+    PARTITION BY source, content_hash ORDER BY log_date, origin_file, origin_offset
+) > 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Loser:
-    """A staged record whose conversation is kept elsewhere."""
+class _State(NamedTuple):
+    """A record, as far as it is compared."""
 
+    log_date: dt.date
     file: str
     offset: int
-    kept_file: str
-    kept_offset: int
-    # It says the same as the kept one, as far as the shorter of the two goes: a copy, or an
-    # earlier or later state of one conversation. Else two conversations share an id.
-    same: bool
+    published: bool
+    messages: int
+    held: int
 
 
-def find(staged: Sequence[Path], published: Sequence[Path], spill: Path) -> list[Loser]:
-    """The staged records to take out, in order of file and offset.
+class _LeftOut(NamedTuple):
+    """A staged record that is not published; one that clashes names its rival."""
 
-    `staged` and `published` are Parquet files of turns of one night; `spill` is a folder for
-    what does not fit in memory.
+    log_date: dt.date
+    file: str
+    offset: int
+    conversation_id: str
+    rival_file: str | None = None
+    rival_offset: int | None = None
+
+
+def find(connection: duckdb.DuckDBPyConnection) -> None:
+    """Fill `left_out` from the tables of a scene.
+
+    Of one night's staged records of a conversation the longest is kept, and of several nights'
+    each that brings turns which no earlier and no published record shows. The others say the same
+    as what is kept, as far as the shorter goes, and are duplicates; or they clash with it.
     """
-    if not staged:
-        return []
-    with duckdb.connect(config={"temp_directory": str(spill)}) as connection:
-        _view(connection, "staged", staged)
-        parts = [f"SELECT {_COLUMNS}, false AS published FROM staged"]
-        if published:
-            _view(connection, "live", published)
-            parts.append(f"SELECT {_COLUMNS}, true FROM live")
-        connection.execute(f"CREATE TEMP VIEW turns AS {' UNION ALL '.join(parts)}")
-        connection.execute(_SHARED)
-        return [Loser(*row) for row in connection.execute(_LOSERS).fetchall()]
+    states = connection.execute(_STATES)
+    left_out = compare(row for rows in iter(lambda: states.fetchmany(_ROWS), []) for row in rows)
+    with connection.cursor() as writer:
+        while found := list(islice(left_out, _ROWS)):
+            columns = [pa.array(column) for column in zip(*found, strict=True)]
+            writer.register("found", pa.table(columns, names=list(_LeftOut._fields)))
+            writer.execute("INSERT INTO left_out FROM found")
+    connection.execute(_COPIES)
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> None:
-    connection.read_parquet([str(file) for file in files]).create_view(name)
+def compare(rows: Iterable[tuple[Any, ...]]) -> Iterator[_LeftOut]:
+    """Rows of `_STATES`, in its order -> the staged records that are not published."""
+    for (_, conversation_id), conversation in groupby(rows, key=itemgetter(0, 1)):
+        yield from _compare(conversation_id, conversation)
+
+
+def _compare(conversation_id: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[_LeftOut]:
+    longest: _State | None = None
+    chains: dict[int, int] = {}
+    shown = 0  # turns of the longest staged record that is kept
+    for place, turns in groupby(rows, key=itemgetter(slice(2, 8))):
+        state = _State(*place)
+        own = {length: chain for *_, length, chain in turns}
+        if longest is not None:
+            shorter = min(state.messages, longest.messages)
+            if own[shorter] != chains[shorter]:
+                yield _LeftOut(*state[:3], conversation_id, longest.file, longest.offset)
+                continue
+            if state.messages <= max(state.held, shown):
+                yield _LeftOut(*state[:3], conversation_id)
+                continue
+        if longest is None or state.messages > longest.messages:
+            longest, chains = state, own
+        if not state.published:
+            shown = state.messages

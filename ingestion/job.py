@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
+from filelock import FileLock
 
-from ingestion import account, duplicates, settle, shards, sources
-from ingestion.account import Account
-from ingestion.handoff import Handoff
+from ingestion import account, runners, shards
+from ingestion.account import Account, Place
+from ingestion.assemble import Assembler
+from ingestion.due import nights
+from ingestion.handoff import ShardDone
 from ingestion.io import Progress, run_pipeline, watched
+from ingestion.logs.places import LogFile, check_unchanged
 from ingestion.options import IngestionOptions
-from ingestion.sources import LogFile
+from ingestion.plan import Run, plan
+from ingestion.scene import Scene
+from ingestion.settle import Settled, settle
+from ingestion.shards import Shard
 from ingestion.transforms import StageLogs
-from warehouse import ledger, publish
+from warehouse import publish
 from warehouse.catalog import Catalog
+from warehouse.errors import CorruptStaging, DriftmineError, QualityLimit, SourceUnavailable
 from warehouse.ledger import SourceFile
-from warehouse.query import generations, live_files
-from warehouse.schema import Partition
-from warehouse.staging import StagedFile
+from warehouse.query import live_files, newest_commit
 
-_TABLES = ("turns", "rejects")
+# Of DuckDB, while it settles a run; the rest is left to what else the process holds.
+SETTLE_MEMORY_MB = 1024
+
+# After these nothing that was staged is of use to another attempt.
+_STALE = (SourceUnavailable, CorruptStaging, QualityLimit)
 
 
 class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one ingestion did. lines_in = conversations + rejected + duplicates + suppressed."""
+    """What one ingestion did.
+
+    lines_in = conversations + seed_pairs + rejected + duplicates + suppressed.
+    """
 
     log_date: dt.date
     run_id: str
@@ -36,39 +50,14 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     new_files: tuple[str, ...]  # those of them that this run has published
     lines_in: int = 0
     conversations: int = 0
-    turns: int = 0
+    near_duplicates: int = 0  # conversations among them that belong to a cluster
+    turns: int = 0  # those that are carried included
+    seed_pairs: int = 0
     rejected: int = 0
     rejected_by_reason: dict[str, int] = {}
     duplicates: int = 0
     suppressed: int = 0
-
-
-def nights(
-    catalog: Catalog, logs: Sequence[LogFile], *, log_date: dt.date | None, today: dt.date
-) -> dict[dt.date, list[LogFile]]:
-    """The nights that logs are due for, and which; a night without any is left out.
-
-    A log whose content is published is not due, whatever its name: for that night, or, without a
-    `log_date`, for any. Of the others, without a `log_date`, one that has grown (it begins with
-    what was published last under its name) is due for that night, to replace itself there, and
-    every other one for `today`. New logs of one content are due once.
-    """
-    done = ledger.known(catalog, sha256s={log.sha256 for log in logs}, log_date=log_date)
-    new = [log for log in logs if log.sha256 not in done]
-    former = ledger.newest(catalog, names={log.name for log in new}, log_date=log_date)
-    homes = {
-        log.name: former[log.name].log_date
-        for log in new
-        # Not merely of the same name: a log that each night overwrites is another night's.
-        if log.name in former and (log_date or sources.continues(log, former[log.name]))
-    }
-    placed = {log.sha256 for log in new if log.name in homes}
-    due = defaultdict(list)
-    for log in new:
-        if log.name in homes or log.sha256 not in placed:
-            placed.add(log.sha256)
-            due[log_date or homes.get(log.name, today)].append(log)
-    return dict(due)
+    redacted: dict[str, int] = {}  # kind -> how many were replaced
 
 
 def ingest(
@@ -79,184 +68,190 @@ def ingest(
     options: IngestionOptions,
     user_key: bytes,
     now: dt.datetime,
+    dating: Literal["run", "record"] = "run",
     progress: Progress | None = None,
 ) -> IngestReport:
-    """Read what is new of `logs` (see `sources.find`) into one night of the warehouse.
+    """Read what is new of `logs` (see `places.find`) into the warehouse.
 
-    `user_key`: the key that users' ids are hashed with, at most 64 bytes. `progress` is told
-    (logs done, logs, what).
+    `log_date` is the night of all of them or, where `dating` is "record", of the records that do
+    not say when they were. `user_key`: the key that users' ids are hashed with, at most 64 bytes.
+    `progress` is told (shards done, shards, what).
 
     Raises SettingsError, SourceUnavailable, QualityLimit, CorruptStaging, CommitConflict; after
-    each of them nothing of this run is published, and it can be run again.
+    each of them nothing of this run is published, and it can be run again. So can one that was
+    killed: the shards that it had staged are not read again.
     """
-    names = tuple(log.name for log in logs)
-    run = _plan(catalog, logs, log_date, options)
-    if not run.logs or not publish.begin(
-        catalog, run_id=run.run_id, stage="ingest", log_date=log_date, now=now
-    ):
-        return _report(run, names, None)
-    try:
-        taken = _carry_out(run, user_key, now, progress)
-    except BaseException as error:
-        publish.abandon(
-            catalog, run_id=run.run_id, staged=run.handoff.staged(), error=error, now=now
-        )
-        raise
-    finally:
-        run.handoff.close(now)
-    return _report(run, names, taken)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """What one run works on."""
-
-    catalog: Catalog
-    run_id: str
-    log_date: dt.date
-    logs: Sequence[LogFile]
-    options: IngestionOptions
-    seen: Mapping[Partition, int]  # generations of the night's turns before the run
-    handoff: Handoff
-
-    @property
-    def limit(self) -> int:
-        """Bytes of the longest line."""
-        return shards.max_line_bytes(self.options)
-
-
-def _plan(
-    catalog: Catalog, logs: Sequence[LogFile], log_date: dt.date, options: IngestionOptions
-) -> _Run:
-    # Before the ledger is asked: what is published between the two is a conflict, not a repeat.
-    seen = generations(catalog, "turns", log_date)
-    due = nights(catalog, logs, log_date=log_date, today=log_date).get(log_date, [])
-    # With the generation, so that a log put back to what it was before is another run.
-    inputs = [
-        f"{log.name} {log.sha256} {seen.get(Partition('turns', log_date, log.name), 0)}"
-        for log in due
-    ]
-    run_id = publish.run_id("ingest", log_date.isoformat(), *inputs)
-    return _Run(
-        catalog=catalog,
-        run_id=run_id,
-        log_date=log_date,
+    night = log_date if dating == "run" else None
+    new = nights(catalog, logs, log_date=night, today=log_date)
+    due = [log for found in new.values() for log in found]
+    run = plan(
+        catalog,
         logs=due,
+        log_date=log_date,
+        dating=dating,
         options=options,
-        seen=seen,
-        handoff=Handoff(catalog.root, run_id),
+        secret=user_key,
     )
+    taken = carry_out(run, now, progress) if due else None
+    return report(run, logs, taken)
+
+
+def carry_out(
+    run: Run, now: dt.datetime, progress: Progress | None, *, formerly_rejected: int | None = None
+) -> Account | None:
+    """Stage, settle and publish.
+
+    None where there was nothing to publish: another attempt at the run was first, or no fewer
+    records were rejected than `formerly_rejected`.
+    """
+    with run.handoff.held():
+        if not publish.begin(
+            run.catalog, run_id=run.run_id, stage="ingest", log_date=run.log_date, now=now
+        ):
+            _clean_up(run, now)
+            return None
+        try:
+            taken = _carry_out(run, now, progress, formerly_rejected)
+        except BaseException as error:
+            # The text of an unforeseen error may quote a log.
+            known = isinstance(error, DriftmineError)
+            reason = str(error) if known else type(error).__name__
+            publish.fail(run.catalog, run_id=run.run_id, reason=reason, now=now)
+            if isinstance(error, _STALE):
+                _clean_up(run, now)
+            raise
+        _clean_up(run, now)
+    return taken
+
+
+def _clean_up(run: Run, now: dt.datetime) -> None:
+    run.handoff.close(partial(publish.named, run.catalog), now)
 
 
 def _carry_out(
-    run: _Run, user_key: bytes, now: dt.datetime, progress: Progress | None
+    run: Run, now: dt.datetime, progress: Progress | None, formerly_rejected: int | None
 ) -> Account | None:
-    """None where another attempt at the run published first."""
-    run.handoff.open()
     try:
-        _stage(run, user_key, progress)
+        planned = shards.plan(run.logs, run.options)
+        done = _stage(run, planned, progress)
     finally:
         # First of all also where staging failed: a log that vanished explains why.
-        sources.check_unchanged(run.logs)
-    staged, left_out = _settle(run)
-    lines_in = sum(shard.lines for shard in run.handoff.shards())
-    taken = account.take(run.catalog.root, staged, lines_in, left_out.total())
-    account.check_quality(taken, staged, run.options.max_reject_share)
-    return taken if _publish(run, staged, left_out, taken, now) else None
+        check_unchanged(run.logs)
+    # One run at a time from here: what it finds beside its own must not change meanwhile.
+    with FileLock(run.catalog.root / "settle.lock"):
+        seen = newest_commit(run.catalog, "conversations")
+        settled = settle(_scene(run, planned, done))
+        taken = _take(run, done, settled)
+        account.check_quality(taken, settled.staged, run.options.max_reject_share)
+        if formerly_rejected is not None and taken.total_rejected >= formerly_rejected:
+            publish.fail(run.catalog, run_id=run.run_id, reason="nothing was mended", now=now)
+            return None
+        commit_id = publish.publish(
+            run.catalog,
+            run_id=run.run_id,
+            staged=settled.staged,
+            replaces=run.replaces() | {file.partition for file in settled.staged},
+            heads={"conversations": seen},
+            sources=_sources(run, taken, settled),
+            counts=_counts(taken),
+            now=now,
+        )
+    return None if commit_id is None else taken
 
 
-def _stage(run: _Run, user_key: bytes, progress: Progress | None) -> None:
+def _stage(run: Run, planned: Sequence[Shard], progress: Progress | None) -> list[ShardDone]:
+    options, handoff = run.options, run.handoff
+    ids = {shard.id for shard in planned}
+    done = handoff.resume(ids)
     stage = StageLogs(
-        shards.plan(run.logs, run.options),
+        [shard for shard in planned if shard.id not in done],
+        job=run.job,
+        load=partial(Assembler, run.assembly),
+        handoff=handoff,
+    )
+    runner = runners.choose(options.runner, options.workers, options.runner_options)
+    with watched(handoff.done, len(planned), "shards read", progress):
+        run_pipeline(lambda pipeline: pipeline | "Stage logs" >> stage, runner)
+    return handoff.complete(ids)
+
+
+def _scene(run: Run, planned: Sequence[Shard], done: Sequence[ShardDone]) -> Scene:
+    replaced = run.replaces()
+    tables = ("turns", "conversations")
+    live = [file for table in tables for file in live_files(run.catalog, table)]
+    return Scene(
         root=run.catalog.root,
-        handoff=run.handoff,
-        log_date=run.log_date,
-        limit=run.limit,
-        secret=user_key,
+        spill=run.handoff.folder,
+        staged=[file for shard in done for file in shard.staged],
+        live=[file for file in live if file.partition not in replaced],
+        replaced=[file for file in live if file.partition in replaced],
+        window=dt.timedelta(days=run.options.near_duplicate_nights),
+        memory_mb=SETTLE_MEMORY_MB,
+        note=run.handoff.note,
+        lines=partial(shards.records, planned, run.job.limits, run.job.mapping),
     )
-    with watched(run.handoff.done, len(run.logs), "logs read", progress):
-        run_pipeline(lambda pipeline: pipeline | "Stage logs" >> stage, workers=run.options.workers)
 
 
-def _settle(run: _Run) -> tuple[list[StagedFile], Counter[str]]:
-    """The files to publish, and how many duplicates of each log were left out."""
-    root, handoff = run.catalog.root, run.handoff
-    settle.check_complete(root, handoff, run.logs)
-    replaced = {log.name for log in run.logs}
-    others = live_files(run.catalog, "turns", log_date=run.log_date)
-    losers = duplicates.find(
-        [root / file.path for file in handoff.staged() if file.table == "turns"],
-        [root / file.path for file in others if file.part not in replaced],
-        spill=handoff.folder,
+def _take(run: Run, done: Sequence[ShardDone], settled: Settled) -> Account:
+    """What came of the run's own lines. Raises CorruptStaging where it does not add up."""
+    suppressed: Counter[Place] = Counter()
+    for shard in done:
+        suppressed.update({(night, shard.name): n for night, n in shard.suppressed.items()})
+    return account.take(
+        run.catalog.root,
+        [file for file in settled.staged if file.partition not in settled.rewritten],
+        lines_in=sum(shard.lines for shard in done),
+        duplicates=settled.duplicates,
+        suppressed=suppressed,
     )
-    clashes = [loser for loser in losers if not loser.same]
-    kept = settle.take_out(root, handoff, losers)
-    kept += settle.reject_clashes(
-        root, handoff, clashes, run.logs, log_date=run.log_date, limit=run.limit
-    )
-    return kept, Counter(loser.file for loser in losers if loser.same)
 
 
-def _publish(
-    run: _Run,
-    staged: Sequence[StagedFile],
-    left_out: Counter[str],
-    taken: Account,
-    now: dt.datetime,
-) -> bool:
-    commit_id = publish.publish(
-        run.catalog,
-        run_id=run.run_id,
-        staged=staged,
-        replaces=[
-            Partition(table, run.log_date, log.name) for log in run.logs for table in _TABLES
-        ],
-        # Of all the night's logs: what is a duplicate was decided by what they hold.
-        expects={("turns", run.log_date): run.seen},
-        sources=_sources(run, left_out),
-        counts=_counts(taken),
-        now=now,
-    )
-    return commit_id is not None
-
-
-def _sources(run: _Run, left_out: Counter[str]) -> list[SourceFile]:
-    lines = {shard.name: shard.lines for shard in run.handoff.shards()}
+def _sources(run: Run, taken: Account, settled: Settled) -> list[SourceFile]:
+    """What the ledger keeps: of each log a row for its night, and for every night that it fills."""
+    places = {*taken.places, *run.former, *((run.log_date, log.name) for log in run.logs)}
+    logs = {log.name: log for log in run.logs}
     return [
         SourceFile(
-            name=log.name,
-            path=log.name,
-            size=log.size,
-            sha256=log.sha256,
-            lines=lines[log.name],
-            duplicates=left_out[log.name],
+            name=name,
+            log_date=night,
+            size=logs[name].size,
+            stamp=logs[name].stamp,
+            sha256=logs[name].sha256,
+            lines=taken.places.get((night, name), 0),
+            duplicates=settled.duplicates[night, name],
+            suppressed=taken.suppressed_by_place.get((night, name), 0),
         )
-        for log in run.logs
+        for night, name in sorted(places)
     ]
 
 
-def _counts(taken: Account) -> dict[str, int]:
+def _counts(taken: Account) -> dict[str, Any]:
     return {
         "lines_in": taken.lines_in,
         "conversations": taken.conversations,
+        "near_duplicates": taken.near_duplicates,
         "turns": taken.turns,
+        "seed_pairs": taken.seed_pairs,
         "rejected": taken.total_rejected,
         "duplicates": taken.duplicates,
-        "suppressed": 0,
+        "suppressed": taken.suppressed,
     }
 
 
-def _report(run: _Run, files: tuple[str, ...], taken: Account | None) -> IngestReport:
+def report(run: Run, files: Sequence[LogFile], taken: Account | None) -> IngestReport:
+    """What a run did with the logs that it was given."""
+    same: dict[str, Any] = {
+        "log_date": run.log_date,
+        "run_id": run.run_id,
+        "files": tuple(file.name for file in files),
+        "published": taken is not None,
+    }
     if taken is None:
-        return IngestReport(
-            log_date=run.log_date, run_id=run.run_id, published=False, files=files, new_files=()
-        )
+        return IngestReport(**same, new_files=())
     return IngestReport(
-        log_date=run.log_date,
-        run_id=run.run_id,
-        published=True,
-        files=files,
+        **same,
         new_files=tuple(log.name for log in run.logs),
         rejected_by_reason={reason.reason: reason.count for reason in taken.rejected},
+        redacted=dict(taken.redacted),
         **_counts(taken),
     )

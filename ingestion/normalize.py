@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+import unicodedata
 
 from ingestion.languages import CODES
 from warehouse.records import Role
@@ -21,7 +22,8 @@ _ESCAPE = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|u00(?:0[0-8bcefBCEF]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])|b|f)"
 )
-_SUSPECTS = (rb"\u00", rb"\b", rb"\f", rb"\ud", rb"\uD")
+# What every such escape begins with: one look, where most lines have none.
+_SUSPECT = re.compile(rb"\\(?:u00|[bf]|u[dD])")
 # Controls that JSON lets through as they are: DEL and, in UTF-8, U+0080 to U+009F, of which some
 # terminals obey U+009B as they do an escape.
 _RAW_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
@@ -31,6 +33,10 @@ _ROLES = {
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model"), Role.ASSISTANT),
     **dict.fromkeys(("system", "developer"), Role.SYSTEM),
     **dict.fromkeys(("tool", "function", "observation"), Role.TOOL),
+}
+_FLAGS = {
+    **dict.fromkeys(("true", "yes", "1", "on"), True),
+    **dict.fromkeys(("false", "no", "0", "off"), False),
 }
 _THUMBS = {
     **dict.fromkeys(("1", "up", "thumbs_up", "thumbsup", "like", "good", "positive"), 1),
@@ -47,7 +53,7 @@ def clean_line(line: bytes) -> bytes:
     """
     if b"\xc2" in line or b"\x7f" in line:
         line = _RAW_CONTROL.sub(b"", line)
-    if not any(suspect in line for suspect in _SUSPECTS):
+    if b"\\" not in line or _SUSPECT.search(line) is None:
         return line
     return _ESCAPE.sub(_mend, line)
 
@@ -57,6 +63,11 @@ def _mend(match: re.Match[bytes]) -> bytes:
     if pair:
         return match[0]
     return bytes(backslashes) + (rb"\ufffd" if lone else b"")
+
+
+def text(content: str) -> str:
+    """A message as it is stored: Unicode NFC, so that what looks the same is the same."""
+    return content if content.isascii() else unicodedata.normalize("NFC", content)
 
 
 def role(name: str) -> Role | None:
@@ -103,6 +114,15 @@ def thumb(value: object) -> int | None:
         return 1 if value else -1
     if isinstance(value, str | int):
         return _THUMBS.get(str(value).strip().lower())
+    return None
+
+
+def flag(value: object) -> bool | None:
+    """Yes or no as logs write it (true, "yes", 1, "0"), or None."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str | int):
+        return _FLAGS.get(str(value).strip().lower())
     return None
 
 

@@ -1,104 +1,142 @@
-"""From what workers staged to what is published: nothing missing, nothing twice."""
+"""From what workers staged to what is published: no turn shown twice, none lost.
+
+The driver's part, over the narrow columns of staged and live files; no payload is ever shuffled.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import duckdb
 
-from ingestion.account import conversations_by_log
-from ingestion.assemble import reject
-from ingestion.duplicates import Loser
-from ingestion.handoff import Handoff
-from ingestion.sources import Line, LogFile, read_lines
-from warehouse.errors import CorruptStaging
+from ingestion import carry, clusters, duplicates, feedback, rewrite
+from ingestion.hashes import hash_of
+from ingestion.scene import Scene, tables
+from warehouse.errors import SourceUnavailable
 from warehouse.records import ReasonCode, Reject
 from warehouse.schema import Partition, to_batch
 from warehouse.staging import PartitionWriter, StagedFile
 
+# The tables whose rows are decided on; all others are published as they were staged.
+_SETTLED = ("turns", "conversations")
+# Lines of a log that are looked up at once.
+_LINES = 10_000
 
-def check_complete(root: Path, handoff: Handoff, logs: Sequence[LogFile]) -> None:
-    """Raise CorruptStaging unless every line that was read is in a staged file, log by log."""
-    staged = handoff.staged()
-    held = conversations_by_log(root, staged)
-    for file in staged:
-        held[file.part] += file.rows if file.table == "rejects" else 0
-    read = {shard.name: shard.lines for shard in handoff.shards()}
-    for log in logs:
-        if log.name not in read or read[log.name] != held[log.name]:
-            raise CorruptStaging(
-                f"{log.name}: {read.get(log.name, 'not all')} lines were read and "
-                f"{held[log.name]} staged. Nothing was published; run again."
-            )
+_DUPLICATES = """
+SELECT log_date, origin_file, count(*) FROM left_out WHERE rival_file IS NULL GROUP BY ALL
+"""
+_CLASHES = """
+SELECT origin_file, count(*) FROM left_out WHERE rival_file IS NOT NULL GROUP BY ALL ORDER BY ALL
+"""
+_CLASHES_AT = """
+SELECT log_date, origin_offset, rival_file, rival_offset FROM left_out
+WHERE rival_file IS NOT NULL AND origin_file = $log AND origin_offset IN (SELECT unnest($offsets))
+ORDER BY ALL
+"""
+_CHANGED = """
+SELECT log_date, origin_file FROM carries UNION SELECT log_date, origin_file FROM feedback
+"""
 
 
-def take_out(root: Path, handoff: Handoff, losers: Sequence[Loser]) -> list[StagedFile]:
-    """The staged files without the losers' turns; those that held any are written anew.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a run publishes."""
 
-    What they are written anew from is removed, and so is a file that holds nothing more.
+    staged: list[StagedFile]
+    rewritten: set[Partition]  # that other runs published: `staged` holds them anew, to replace
+    duplicates: Counter[tuple[dt.date, str]]  # records left out, by night and log
+
+
+def settle(scene: Scene) -> Settled:
+    """Leave out duplicates, reject clashes, mark what is carried and what is nearly the same, and
+    give each turn that is shown the feedback on it.
+
+    No file is changed or removed: what must differ is written anew. Raises SourceUnavailable
+    where a log that was staged is no longer what it was.
     """
-    offsets: dict[str, list[int]] = defaultdict(list)
-    for loser in losers:
-        offsets[loser.file].append(loser.offset)
-    kept = []
-    for file in handoff.staged():
-        if file.table == "turns" and file.part in offsets:
-            written = _without(root, file, offsets[file.part])
-            handoff.put(written)
-            (root / file.path).unlink()
-            file = written
-        if file.rows:
-            kept.append(file)
-        else:
-            (root / file.path).unlink()
-    return kept
+    with tables(scene) as connection:
+        duplicates.find(connection)
+        clusters.assign(connection)
+        carry.mark(connection)
+        feedback.gather(connection)
+        staged = [*_staged(connection, scene), *_clashes(connection, scene)]
+        anew = list(_published(connection, scene))
+        counts = connection.execute(_DUPLICATES).fetchall()
+    return Settled(
+        staged=staged + anew,
+        rewritten={file.partition for file in anew},
+        duplicates=Counter({(night, log): count for night, log, count in counts}),
+    )
 
 
-def _without(root: Path, staged: StagedFile, offsets: Collection[int]) -> StagedFile:
-    writer = PartitionWriter(root, staged.partition)
-    gone = pa.array(offsets, pa.int64())
-    with pq.ParquetFile(root / staged.path) as file:
-        for batch in file.iter_batches():
-            writer.write(batch.filter(pc.invert(pc.is_in(batch["origin_offset"], gone))))
-    return writer.close()
+def _staged(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[StagedFile]:
+    for file in scene.staged:
+        kept: StagedFile | None = file
+        if file.table in _SETTLED:
+            edits = rewrite.edits(connection, scene.root, file)
+            if edits:
+                kept = rewrite.write_anew(scene.root, file, edits, scene.note)
+        if kept is not None and kept.rows:
+            yield kept
 
 
-def reject_clashes(
-    root: Path,
-    handoff: Handoff,
-    clashes: Sequence[Loser],
-    logs: Sequence[LogFile],
-    *,
-    log_date: dt.date,
-    limit: int,
-) -> list[StagedFile]:
-    """Files of the Rejects of records that share nothing but an id with what was kept.
-
-    Their lines are read once more, for the digest. `limit`: bytes of the longest line.
-    """
-    by_log: dict[str, dict[int, Loser]] = defaultdict(dict)
-    for clash in clashes:
-        by_log[clash.file][clash.offset] = clash
-    files = []
-    for log in logs:
-        if wanted := by_log[log.name]:
-            rejects = list(_rejects(log, wanted, limit))
-            writer = PartitionWriter(root, Partition("rejects", log_date, log.name))
-            writer.write(to_batch("rejects", log_date, rejects))
-            files.append(writer.close())
-            handoff.put(files[-1])
-    return files
+def _published(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[StagedFile]:
+    """All files of turns of those published partitions in which any turn changes."""
+    changed = set(connection.execute(_CHANGED).fetchall())
+    for file in scene.live:
+        if file.table == "turns" and (file.log_date, file.part) in changed:
+            edits = rewrite.edits(connection, scene.root, file)
+            if anew := rewrite.write_anew(scene.root, file, edits, scene.note):
+                yield anew
 
 
-def _rejects(log: LogFile, wanted: dict[int, Loser], limit: int) -> Iterator[Reject]:
-    for line in read_lines(log.path, log.name, limit):
-        if isinstance(line, Line) and (loser := wanted.get(line.offset)):
-            detail = (
-                f"its id belongs to the record at byte {loser.kept_offset} of {loser.kept_file}"
+def _clashes(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[StagedFile]:
+    for log, count in connection.execute(_CLASHES).fetchall():
+        writers: dict[dt.date, PartitionWriter] = {}
+        for log_date, rejects in _rejects(connection, scene, log):
+            if log_date not in writers:
+                partition = Partition("rejects", log_date, log)
+                writers[log_date] = PartitionWriter(scene.root, partition, scene.note)
+            writers[log_date].write(to_batch("rejects", log_date, rejects))
+        files = [writer.close() for writer in writers.values()]
+        if sum(file.rows for file in files) != count:
+            raise SourceUnavailable(
+                f"{log}: it has changed since it was read. Nothing was published; run again."
             )
-            yield reject(ReasonCode.ID_CLASH, line.data, line.offset, log.name, detail)
+        yield from files
+
+
+def _rejects(
+    connection: duckdb.DuckDBPyConnection, scene: Scene, log: str
+) -> Iterator[tuple[dt.date, list[Reject]]]:
+    """The Rejects of a log's clashes, by night, some at a time.
+
+    Its records are read again, for their digests; of those that one line envelops, the first
+    stands for all.
+    """
+    lines = (line for line in scene.lines(log) if not isinstance(line, Reject))
+    firsts = (next(group) for _, group in groupby(lines, key=attrgetter("offset")))
+    records = ((line.offset, (len(line.data), hash_of(line.data))) for line in firsts)
+    while read := dict(islice(records, _LINES)):
+        at = {"log": log, "offsets": list(read)}
+        clashes = connection.execute(_CLASHES_AT, at).fetchall()
+        for log_date, group in groupby(clashes, key=itemgetter(0)):
+            yield (
+                log_date,
+                [
+                    Reject(
+                        reason=ReasonCode.ID_CLASH,
+                        origin_file=log,
+                        origin_offset=offset,
+                        length=read[offset][0],
+                        digest=read[offset][1],
+                        detail=f"its id belongs to the record at {place} of {rival}",
+                    )
+                    for _, offset, rival, place in group
+                ],
+            )

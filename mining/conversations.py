@@ -37,10 +37,15 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     answer_turn: Turn  # the first message of the answer
     context: tuple[Message, ...]  # every turn before the answer; the last is a user's
     used_tools: bool  # a tool spoke between the request and the answer
+    cluster: str | None  # the near-duplicate conversations that it belongs to
 
 
 def exchanges(conversation: Conversation) -> Iterator[Exchange]:
-    """The follow-ups of one conversation, in order. Blank follow-ups say nothing: left out."""
+    """The follow-ups of one conversation, in order.
+
+    Blank follow-ups say nothing: left out. So are those that an earlier record shows: they were
+    judged there, and are context here.
+    """
     asked: list[str] = []  # user messages so far
     context_end = 0  # turns up to and with the latest request
     answer: tuple[Turn, ...] = ()
@@ -48,9 +53,16 @@ def exchanges(conversation: Conversation) -> Iterator[Exchange]:
     for role, run in _runs(conversation.turns):
         if role is Role.USER:
             text = _joined(run)
-            if answer and asked and text.strip():
+            if answer and asked and text.strip() and not run[0].carried:
                 context = conversation.turns[:context_end]
-                yield _exchange(asked, answer, run, context, used_tools=used_tools)
+                yield _exchange(
+                    asked,
+                    answer,
+                    run,
+                    context,
+                    used_tools=used_tools,
+                    cluster=conversation.cluster,
+                )
             asked.append(text)
             context_end = run[-1].turn_index - conversation.turns[0].turn_index + 1
             answer, used_tools = (), False
@@ -76,6 +88,7 @@ def _exchange(
     context: Sequence[Turn],
     *,
     used_tools: bool,
+    cluster: str | None,
 ) -> Exchange:
     thumbs = [turn.thumb for turn in answer if turn.thumb is not None]
     return Exchange(
@@ -89,6 +102,10 @@ def _exchange(
         ),
         turn=run[0],
         answer_turn=answer[0],
-        context=tuple(Message(role=turn.role, content=turn.content) for turn in context),
+        context=tuple(
+            Message(role=turn.role, content=turn.content, prompt_hash=turn.prompt_hash)
+            for turn in context
+        ),
         used_tools=used_tools,
+        cluster=cluster,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mining.conversations import Exchange, exchanges
@@ -29,29 +31,53 @@ class Harvest(msgspec.Struct, gc=False):
     dsat_turns: list[DsatTurn]
 
 
-def read_conversations(path: Path) -> Iterator[list[Conversation]]:
+class TurnsFile(msgspec.Struct, frozen=True, gc=False):
+    """A file of turns, and what else is known of its conversations. Paths start at the root."""
+
+    path: str
+    facts: tuple[str, ...]  # the conversations files of the same night and log
+
+
+def read_conversations(root: Path, file: TurnsFile) -> Iterator[list[Conversation]]:
     """The conversations of a turns file, in lists of LIST_CONVERSATIONS.
 
     The rows of one conversation stand in a row, in order; a row group may end between them.
     """
+    clusters = _clusters([root / path for path in file.facts])
     ready: list[Conversation] = []
     turns: list[Turn] = []
-    for turn in _read_turns(path):
+    for turn in _read_turns(root / file.path):
         if turns and turn.conversation_id != turns[0].conversation_id:
-            ready.append(_conversation(turns))
+            ready.append(_conversation(turns, clusters))
             turns = []
             if len(ready) == LIST_CONVERSATIONS:
                 yield ready
                 ready = []
         turns.append(turn)
     if turns:
-        ready.append(_conversation(turns))
+        ready.append(_conversation(turns, clusters))
     if ready:
         yield ready
 
 
-def _conversation(turns: Sequence[Turn]) -> Conversation:
-    return Conversation(conversation_id=turns[0].conversation_id, turns=tuple(turns))
+def _clusters(paths: Sequence[Path]) -> dict[int, str]:
+    """Offset of the record -> cluster, of the conversations that belong to one."""
+    columns = ["origin_offset", "cluster"]
+    clusters: dict[int, str] = {}
+    for path in paths:
+        rows = pq.read_table(path, columns=columns, filters=pc.field("cluster").is_valid())
+        offsets, names = (rows[name].to_pylist() for name in columns)
+        clusters.update(zip(offsets, map(sys.intern, names), strict=True))
+    return clusters
+
+
+def _conversation(turns: Sequence[Turn], clusters: Mapping[int, str]) -> Conversation:
+    first = turns[0]
+    return Conversation(
+        conversation_id=first.conversation_id,
+        turns=tuple(turns),
+        cluster=clusters.get(first.origin_offset),
+    )
 
 
 def _read_turns(path: Path) -> Iterator[Turn]:
@@ -101,7 +127,11 @@ def _signal(exchange: Exchange, verdict: Verdict, detector: Detector) -> Signal:
 def _dsat_turn(exchange: Exchange, verdict: Verdict, detector: Detector) -> DsatTurn:
     turn, texts = exchange.turn, exchange.follow_up
     reason = untrainable(
-        verdict, detector.thresholds, answer=texts.answer, used_tools=exchange.used_tools
+        verdict,
+        detector.thresholds,
+        answer=texts.answer,
+        used_tools=exchange.used_tools,
+        opted_out=turn.opted_out,
     )
     return DsatTurn(
         turn_id=turn.turn_id,
@@ -120,6 +150,7 @@ def _dsat_turn(exchange: Exchange, verdict: Verdict, detector: Detector) -> Dsat
         user_key=turn.user_key,
         language=turn.language,
         event_ts=turn.event_ts,
+        cluster=exchange.cluster,
     )
 
 

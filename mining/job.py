@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 
+from ingestion import runners
 from ingestion.handoff import Handoff
 from ingestion.io import Progress, run_pipeline, watched
 from mining.card import Card, read_card
 from mining.detector import folder_of, load_detector, thresholds_of
-from mining.harvest import partitions
+from mining.harvest import TurnsFile, partitions
 from mining.options import MiningOptions
 from mining.tally import ModelCount, Tally, tally
 from mining.transforms import StageSignals
 from warehouse import publish
 from warehouse.catalog import Catalog
-from warehouse.errors import CorruptStaging
 from warehouse.query import generations, head_run, live_files
 from warehouse.records import SignalKind
 from warehouse.schema import Partition
@@ -64,15 +65,16 @@ def mine(
         catalog, run_id=run.run_id, stage="mine", log_date=log_date, now=now
     ):
         return _report(run, None)
-    try:
-        found = _carry_out(run, now, progress)
-    except BaseException as error:
-        publish.abandon(
-            catalog, run_id=run.run_id, staged=run.handoff.staged(), error=error, now=now
-        )
-        raise
-    finally:
-        run.handoff.close(now)
+    with run.handoff.held():
+        try:
+            found = _carry_out(run, now, progress)
+        except BaseException as error:
+            publish.abandon(
+                catalog, run_id=run.run_id, staged=run.handoff.staged(), error=error, now=now
+            )
+            raise
+        finally:
+            run.handoff.close(partial(publish.named, catalog), now)
     return _report(run, found)
 
 
@@ -115,7 +117,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         card=card,
         seen=seen,
         replaces=partitions(log_date, card.name, card.version),
-        handoff=Handoff(catalog.root, run_id),
+        handoff=Handoff.of_attempt(catalog.root, run_id),
     )
 
 
@@ -143,27 +145,30 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
 
 
 def _stage(run: _Run, progress: Progress | None) -> None:
-    turns = live_files(run.catalog, "turns", log_date=run.log_date)
-    # Largest first, so that no worker is left with the largest at the end.
-    paths = [file.path for file in sorted(turns, key=lambda file: (-file.bytes, file.path))]
+    files = _turns_files(run)
     stage = StageSignals(
-        paths,
+        files,
         root=run.catalog.root,
         handoff=run.handoff,
         load=partial(load_detector, run.options),
         log_date=run.log_date,
     )
-    run.handoff.open()
-    with watched(run.handoff.done, len(paths), "turns files mined", progress):
+    with watched(run.handoff.done, len(files), "turns files mined", progress):
         run_pipeline(
-            lambda pipeline: pipeline | "Stage signals" >> stage, workers=run.options.workers
+            lambda pipeline: pipeline | "Stage signals" >> stage,
+            runners.local(run.options.workers),
         )
-    unread = set(paths) - {shard.name for shard in run.handoff.shards()}
-    if unread:
-        raise CorruptStaging(
-            f"{len(unread)} of {len(paths)} turns files of {run.log_date} were not read to their "
-            "end. Nothing was published; run again."
-        )
+    run.handoff.complete({file.path for file in files})
+
+
+def _turns_files(run: _Run) -> list[TurnsFile]:
+    """Largest first, so that no worker is left with the largest at the end."""
+    facts = defaultdict(list)
+    for file in live_files(run.catalog, "conversations", log_date=run.log_date):
+        facts[file.part].append(file.path)
+    turns = live_files(run.catalog, "turns", log_date=run.log_date)
+    by_size = sorted(turns, key=lambda file: (-file.bytes, file.path))
+    return [TurnsFile(file.path, tuple(facts[file.part])) for file in by_size]
 
 
 def _live(run: _Run) -> list[StagedFile]:

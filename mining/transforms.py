@@ -10,10 +10,11 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.utils.shared import Shared
 
-from ingestion.handoff import Handoff, ShardRead
+from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import HandOver, WriteParquet
 from mining import harvest
 from mining.detector import Detector
+from mining.harvest import TurnsFile
 from warehouse.records import Conversation
 from warehouse.schema import Partition
 
@@ -21,23 +22,23 @@ DetectorLoader = Callable[[], Detector]
 
 
 class ReadTurns(beam.PTransform):
-    """PCollection[str] (paths of turns files) -> PCollection[list[Conversation]], about 100."""
+    """PCollection[TurnsFile] -> PCollection[list[Conversation]], about 100."""
 
     def __init__(self, root: Path, handoff: Handoff):
         self._root = root
         self._handoff = handoff
 
-    def expand(self, paths: beam.PCollection) -> beam.PCollection:
+    def expand(self, files: beam.PCollection) -> beam.PCollection:
         """Read, and tell the driver of each file that is done."""
-        return paths | "Stream" >> beam.FlatMap(_read_turns, self._root, self._handoff)
+        return files | "Stream" >> beam.FlatMap(_read_turns, self._root, self._handoff)
 
 
-def _read_turns(path: str, root: Path, handoff: Handoff) -> Iterable[list[Conversation]]:
+def _read_turns(file: TurnsFile, root: Path, handoff: Handoff) -> Iterable[list[Conversation]]:
     count = 0
-    for conversations in harvest.read_conversations(root / path):
+    for conversations in harvest.read_conversations(root, file):
         count += len(conversations)
         yield conversations
-    handoff.put(ShardRead(name=path, lines=count))
+    handoff.finish(ShardDone(shard=file.path, name=file.path, lines=count))
 
 
 class DetectFollowUps(beam.PTransform):
@@ -73,27 +74,27 @@ class StageSignals(beam.PTransform):
 
     def __init__(
         self,
-        paths: Sequence[str],
+        files: Sequence[TurnsFile],
         *,
         root: Path,
         handoff: Handoff,
         load: DetectorLoader,
         log_date: dt.date,
     ):
-        self._paths = paths
+        self._files = files
         self._root = root
         self._handoff = handoff
         self._load = load
         self._log_date = log_date
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """Wire. Only paths are shuffled, never conversations."""
+        """Wire. Only names of files are shuffled, never conversations."""
         return (
             pipeline
-            | "Files" >> beam.Create(self._paths)
+            | "Files" >> beam.Create(self._files, reshuffle=False)
             | "Spread over workers" >> beam.Reshuffle()
             | "Read" >> ReadTurns(self._root, self._handoff)
             | "Detect" >> DetectFollowUps(self._load, self._log_date)
-            | "Write" >> WriteParquet(self._root)
+            | "Write" >> WriteParquet(self._root, self._handoff.note)
             | "Hand over" >> HandOver(self._handoff)
         )

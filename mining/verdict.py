@@ -27,6 +27,7 @@ class Untrainable(StrEnum):
     BELOW_TRAINABLE_THRESHOLD = "below_trainable_threshold"
     BLANK_ANSWER = "blank_answer"
     ANSWER_USED_TOOLS = "answer_used_tools"  # the context lacks what the tools said
+    OPTED_OUT = "opted_out"  # the user's turns may be analysed, never trained on
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -102,9 +103,16 @@ def strengths(reading: Reading, share: float) -> tuple[float, float, float]:
 
 
 def untrainable(
-    verdict: Verdict, thresholds: Thresholds, *, answer: str, used_tools: bool
+    verdict: Verdict,
+    thresholds: Thresholds,
+    *,
+    answer: str,
+    used_tools: bool,
+    opted_out: bool,
 ) -> Untrainable | None:
     """Why a DSAT verdict's answer should not be trained on; None where it may."""
+    if opted_out:
+        return Untrainable.OPTED_OUT
     if verdict.category is Category.REFUSAL_PUSHBACK:
         return Untrainable.REFUSAL_PUSHBACK
     if not answer.strip():

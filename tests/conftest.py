@@ -42,6 +42,17 @@ class Store:
         }  # fmt: skip
         return Turn(**known | fields)
 
+    def facts(self, i: int, **fields: Any) -> Any:
+        """What is known of conversation `i`."""
+        from warehouse.records import ConversationFacts
+
+        known = {
+            "conversation_id": f"conversation-{i}", "source": "chat", "messages": 4,
+            "content_hash": f"hash-{i}", "chain": i, "origin_file": "log.jsonl",
+            "origin_offset": i,
+        }  # fmt: skip
+        return ConversationFacts(**known | fields)
+
     def signal(self, i: int, **fields: Any) -> Any:
         """A follow-up of conversation `i` that shows dissatisfaction."""
         from warehouse.records import Category, Signal, SignalKind

@@ -109,7 +109,8 @@ class Catalog:
             self.close()
             raise CatalogMismatch(
                 f"{self.root}: the catalog has schema version {found}, this Driftmine understands "
-                f"{SCHEMA_VERSION}. Use the Driftmine that wrote it, or a newer one."
+                f"{SCHEMA_VERSION}. Use the Driftmine that wrote it, or a newer one, or ingest the "
+                "logs into a new home."
             )
 
 

@@ -16,10 +16,11 @@ import msgspec
 import pyarrow as pa
 from sqlalchemy import Connection, Update, delete, func, insert, select, update
 
+from warehouse.barred import Bar, barred_by
 from warehouse.catalog import Catalog
 from warehouse.errors import LeaseLost
 from warehouse.live import newest_commit
-from warehouse.records import DsatTurn
+from warehouse.records import DsatTurn, Message
 from warehouse.tables import add_commit, batch_items, batches, models, streams
 from warehouse.views import parquet_query, refresh_if_stale
 
@@ -30,7 +31,8 @@ _SETUP = f"""
 CREATE MACRO place(conversation_id) AS ('0x' || left(md5(conversation_id), 13))::BIGINT / {2**52};
 CREATE VIEW trainable AS
     SELECT turn_id, max(log_date) AS log_date, any_value(conversation_id) AS conversation_id
-    FROM dsat_turns GROUP BY turn_id HAVING arg_max(trainable, log_date);
+    FROM dsat_turns ANTI JOIN barred USING (user_key)
+    GROUP BY turn_id HAVING arg_max(trainable, log_date);
 """
 _FRESH = """
 SELECT turn_id, log_date FROM trainable ANTI JOIN held USING (turn_id)
@@ -44,6 +46,9 @@ ORDER BY md5(turn_id), turn_id LIMIT $n"""
 _READ = """
 SELECT DISTINCT ON (position) dsat_turns.*
 FROM dsat_turns JOIN chosen USING (turn_id) ORDER BY position, log_date DESC"""
+_PROMPTS = """
+SELECT DISTINCT ON (prompt_hash) prompt_hash, content
+FROM system_prompts SEMI JOIN wanted USING (prompt_hash)"""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +87,8 @@ def acquire(
     """Lease up to `n` fresh trainable turns; None, and nothing held, if under `minimum` are left.
 
     Fresh is what no batch of the stream holds or was finished with, of conversations that are not
-    held out (`place`). The newest nights come first, and within a night a draw by `seed`.
+    held out (`place`) and users who are not barred. The newest nights come first, and within a
+    night a draw by `seed`.
     """
     with catalog.write() as connection:
         _lock(connection, stream)
@@ -208,14 +214,21 @@ def _used(connection: Connection, stream: str, now: dt.datetime) -> Sequence[str
 def _candidates(
     connection: Connection, catalog: Catalog, used: Sequence[str]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB over the current DSAT turns, beside the turns that are not to be had."""
-    held = pa.table({"turn_id": pa.array(used, pa.string())})
-    turns = parquet_query(connection, catalog.root, "dsat_turns")
+    """DuckDB over the current DSAT turns, beside the turns and users that are not to be had."""
+    barred = barred_by(connection, *Bar)
     with duckdb.connect() as candidates:
         candidates.execute("SET TimeZone = 'UTC'")
-        candidates.register("held", held)
-        candidates.execute(f"CREATE VIEW dsat_turns AS {turns}; {_SETUP}")
+        candidates.register("held", _column("turn_id", used))
+        candidates.register("barred", _column("user_key", sorted(barred)))
+        for table in ("dsat_turns", "system_prompts"):
+            query = parquet_query(connection, catalog.root, table)
+            candidates.execute(f"CREATE VIEW {table} AS {query}")
+        candidates.execute(_SETUP)
         yield candidates
+
+
+def _column(name: str, values: Sequence[str]) -> pa.Table:
+    return pa.table({name: pa.array(values, pa.string())})
 
 
 def _read(
@@ -225,7 +238,25 @@ def _read(
     ids = pa.array([turn_id for (turn_id,) in chosen], pa.string())
     candidates.register("chosen", pa.table({"turn_id": ids, "position": range(len(ids))}))
     rows = candidates.sql(_READ).to_arrow_table().to_pylist()
-    return tuple(msgspec.convert(row, DsatTurn) for row in rows)
+    turns = [msgspec.convert(row, DsatTurn) for row in rows]
+    return tuple(_with_prompts(candidates, turns))
+
+
+def _with_prompts(
+    candidates: duckdb.DuckDBPyConnection, turns: Sequence[DsatTurn]
+) -> Iterator[DsatTurn]:
+    """The turns with the texts of their system prompts back in place."""
+    hashes = {message.prompt_hash for turn in turns for message in turn.context}
+    candidates.register("wanted", _column("prompt_hash", sorted(filter(None, hashes))))
+    texts = dict(candidates.sql(_PROMPTS).fetchall())
+    for turn in turns:
+        context = [
+            Message(role=message.role, content=texts[message.prompt_hash])
+            if message.prompt_hash in texts
+            else message
+            for message in turn.context
+        ]
+        yield msgspec.structs.replace(turn, context=tuple(context))
 
 
 def _lock(connection: Connection, stream: str) -> None:

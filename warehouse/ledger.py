@@ -4,70 +4,48 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true
+from sqlalchemy import Connection, delete, func, insert, select
 
 from warehouse.catalog import Catalog
 from warehouse.tables import sources
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A log file that a run has read to its end."""
+    """A log file that a run has read to its end, and what one night has of it."""
 
-    name: str  # what tells it from the night's other logs: a second one of the name replaces it
-    path: str  # as it was given
-    size: int  # bytes, as stored
-    sha256: str  # of the bytes as stored
-    lines: int  # not blank
-    duplicates: int  # lines left out, for the night holds their conversations elsewhere
-
-
-class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """A log as it was published for a night."""
-
+    name: str  # absolute path or URL: a log of the same name replaces it
     log_date: dt.date
     size: int  # bytes, as stored
+    stamp: str  # etag, else the time of its last change: another stamp, another look at it
     sha256: str  # of the bytes as stored
+    lines: int  # not blank
+    duplicates: int  # left out, for their conversations are held elsewhere
+    suppressed: int  # left out, for their users are erased
 
 
-def known(
-    catalog: Catalog, *, sha256s: Collection[str], log_date: dt.date | None = None
-) -> set[str]:
-    """Those of the contents that are published, for one night or for any."""
-    rows = select(sources.c.sha256).where(sources.c.sha256.in_(sha256s), _of(log_date))
+def published(catalog: Catalog) -> list[SourceFile]:
+    """The logs that are published, by night and name; one that spans nights is there for each."""
+    columns = [sources.c[name] for name in SourceFile.__struct_fields__]
+    rows = select(*columns).order_by(sources.c.log_date, sources.c.name)
     with catalog.read() as connection:
-        return set(connection.execute(rows).scalars())
+        return [SourceFile(**row) for row in connection.execute(rows).mappings()]
 
 
-def newest(
-    catalog: Catalog, *, names: Collection[str], log_date: dt.date | None = None
-) -> dict[str, Published]:
-    """Of the logs that are published, for one night or for any, each as it was published last."""
-    rows = select(sources).where(sources.c.name.in_(names), _of(log_date))
-    with catalog.read() as connection:
-        return {
-            row.name: Published(log_date=row.log_date, size=row.size, sha256=row.sha256)
-            for row in connection.execute(rows.order_by(sources.c.log_date))
-        }
+def record(connection: Connection, run_id: str, found: Collection[SourceFile]) -> None:
+    """Put a run's logs into the ledger, in place of the former ones of their names and nights."""
+    for source in found:
+        former = (sources.c.log_date == source.log_date, sources.c.name == source.name)
+        connection.execute(delete(sources).where(*former))
+        row: dict[str, Any] = msgspec.structs.asdict(source)
+        connection.execute(insert(sources).values(row | {"run_id": run_id}))
 
 
-def _of(log_date: dt.date | None) -> ColumnElement[bool]:
-    return true() if log_date is None else sources.c.log_date == log_date
-
-
-def record(connection: Connection, log_date: dt.date, run_id: str, source: SourceFile) -> None:
-    """Put a log into the ledger, in place of the night's former one of its name."""
-    former = (sources.c.log_date == log_date, sources.c.name == source.name)
-    connection.execute(delete(sources).where(*former))
-    row = msgspec.structs.asdict(source) | {"log_date": log_date, "run_id": run_id}
-    connection.execute(insert(sources).values(row))
-
-
-def totals(connection: Connection, log_date: dt.date) -> tuple[int, int]:
-    """The lines of a night's logs, and how many of them were left out as duplicates."""
-    sums = [func.coalesce(func.sum(sources.c[name]), 0) for name in ("lines", "duplicates")]
-    lines, duplicates = connection.execute(
-        select(*sums).where(sources.c.log_date == log_date)
-    ).one()
-    return int(lines), int(duplicates)
+def totals(connection: Connection, log_date: dt.date) -> dict[str, int]:
+    """A night's sums over its logs: lines, duplicates, suppressed."""
+    names = ("lines", "duplicates", "suppressed")
+    sums = [func.coalesce(func.sum(sources.c[name]), 0) for name in names]
+    row = connection.execute(select(*sums).where(sources.c.log_date == log_date)).one()
+    return dict(zip(names, map(int, row), strict=True))

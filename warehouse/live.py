@@ -78,7 +78,9 @@ def heads(connection: Connection, table: str) -> dict[dt.date, int]:
     return {row.log_date: row.head for row in connection.execute(rows)}
 
 
-def newest_commit(connection: Connection) -> int:
-    """The id of the newest commit; 0 in an empty warehouse."""
+def newest_commit(connection: Connection, table: str | None = None) -> int:
+    """The id of the newest commit, of all or of those that published a table; 0: none yet."""
+    if table is not None:
+        return max(heads(connection, table).values(), default=0)
     newest = select(func.coalesce(func.max(commits.c.commit_id), 0))
     return int(connection.execute(newest).scalar_one())

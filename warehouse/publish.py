@@ -19,13 +19,15 @@ from warehouse import durable, ledger, staging
 from warehouse.catalog import Catalog
 from warehouse.errors import CommitConflict, DriftmineError
 from warehouse.ledger import SourceFile
-from warehouse.live import generations
+from warehouse.live import generations, newest_commit
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
 from warehouse.tables import add_commit, files, partitions, runs, schema_version, watermarks
 from warehouse.views import refresh_if_stale
 
 Night = tuple[str, dt.date]  # a table, and a log_date of it
+
+_ASKED_AT_ONCE = 500  # values of one query: databases bound how many
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ def publish(
     staged: Sequence[StagedFile],
     replaces: Collection[Partition],
     expects: Mapping[Night, Mapping[Partition, int]] | None = None,
+    heads: Mapping[str, int] | None = None,
     sources: Sequence[SourceFile] = (),
     counts: Mapping[str, int],
     now: dt.datetime,
@@ -103,12 +106,13 @@ def publish(
 
     A partition in `replaces` without a staged file becomes empty. `expects` holds, of nights that
     the run read or replaces, all `generations` that it saw at its start; none: an empty night.
-    `sources` are the night's logs that the files were made of; the ledger keeps them.
+    `heads` does so for whole tables: the newest commit that it saw. `sources` are the logs that
+    the files were made of; the ledger keeps them.
 
     Where another attempt has committed the run, nothing changes: the staged files are removed,
     unless they are that commit's, and None is returned. Otherwise raises CorruptStaging where a
-    file is not what its writer said, and CommitConflict where a night in `expects` has gained or
-    replaced a partition; then nothing is published.
+    file is not what its writer said, and CommitConflict where a night in `expects`, or a table in
+    `heads`, has gained or replaced a partition; then nothing is published.
     """
     _check_staged(catalog.root, staged, replaces)
     with catalog.write() as connection:
@@ -119,6 +123,7 @@ def publish(
         commit_id = None
         if run.commit_id is None:
             _compare(connection, expects or {})
+            _compare_heads(connection, heads or {})
             manifest = Manifest(
                 run_id=run_id,
                 stage=run.stage,
@@ -137,13 +142,22 @@ def publish(
     return commit_id
 
 
+def named(catalog: Catalog, paths: Collection[str]) -> set[str]:
+    """Those of the data files that a commit has named, whether they are live still or not."""
+    wanted = sorted(paths)
+    found: set[str] = set()
+    with catalog.read() as connection:
+        for start in range(0, len(wanted), _ASKED_AT_ONCE):
+            some = files.c.path.in_(wanted[start : start + _ASKED_AT_ONCE])
+            found.update(connection.execute(select(files.c.path).where(some)).scalars())
+    return found
+
+
 def _discard(catalog: Catalog, staged: Sequence[StagedFile]) -> None:
     """Remove staged files that no commit has named."""
-    with catalog.read() as connection:
-        for file in staged:
-            named = select(files.c.path).where(files.c.path == file.path)
-            if connection.execute(named).one_or_none() is None:
-                (catalog.root / file.path).unlink(missing_ok=True)
+    paths = {file.path for file in staged}
+    for path in paths - named(catalog, paths):
+        (catalog.root / path).unlink(missing_ok=True)
 
 
 def _check_staged(
@@ -190,6 +204,15 @@ def _compare(connection: Connection, expects: Mapping[Night, Mapping[Partition, 
                 )
 
 
+def _compare_heads(connection: Connection, heads: Mapping[str, int]) -> None:
+    for table, seen in heads.items():
+        if newest_commit(connection, table) != seen:
+            raise CommitConflict(
+                f"{table}: another run has published some of it since this one looked. Nothing "
+                "was published; run again."
+            )
+
+
 def _write_manifest(root: Path, manifest: Manifest) -> None:
     path = root / "manifests" / f"{manifest.run_id}.json"
     path.parent.mkdir(exist_ok=True)
@@ -206,8 +229,7 @@ def _commit(connection: Connection, manifest: Manifest, now: dt.datetime) -> int
         row["table_name"] = row.pop("table")
         row |= {"generation": replaced[file.partition], "added_commit": commit_id}
         connection.execute(insert(files).values(row))
-    for source in manifest.sources:
-        ledger.record(connection, manifest.log_date, manifest.run_id, source)
+    ledger.record(connection, manifest.run_id, manifest.sources)
     _advance_watermark(connection, manifest.stage, manifest.log_date)
     closed = update(runs).where(runs.c.run_id == manifest.run_id)
     connection.execute(

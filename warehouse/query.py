@@ -23,6 +23,7 @@ from warehouse.views import DATABASE, literal, refresh_if_stale, refresh_views
 __all__ = [
     "LiveFile",
     "NightCounts",
+    "clustered",
     "connect",
     "generations",
     "head_run",
@@ -30,6 +31,7 @@ __all__ = [
     "log_dates",
     "newest_commit",
     "night_counts",
+    "redactions",
     "refresh_if_stale",
     "refresh_views",
     "run",
@@ -39,21 +41,32 @@ __all__ = [
 ]
 
 
-_CONVERSATIONS = "SELECT count(*) FROM read_parquet(?) WHERE turn_index = 0"
+_TURNS = "SELECT count(*) FROM read_parquet(?) WHERE NOT carried"
+_CLUSTERED = "SELECT count(cluster) FROM read_parquet(?)"
+_REDACTED = """
+SELECT thing.kind, sum(thing.count)::BIGINT AS n
+FROM (SELECT unnest(redactions) AS thing FROM read_parquet(?, union_by_name = true))
+GROUP BY ALL ORDER BY n DESC, 1"""
 _REASONS = "SELECT reason, count(*) AS n FROM read_parquet(?) GROUP BY ALL ORDER BY n DESC, reason"
 
 
 class NightCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a night's logs hold: lines_in = conversations + rejected + duplicates + suppressed."""
+    """What a night's logs hold.
+
+    lines_in = conversations + seed_pairs + rejected + duplicates + suppressed.
+    """
 
     log_date: dt.date
     lines_in: int
     conversations: int
-    turns: int
+    near_duplicates: int  # conversations among them that belong to a cluster
+    turns: int  # that no earlier record shows
+    seed_pairs: int
     rejected: int
     rejected_by_reason: dict[str, int]  # most frequent first
     duplicates: int
     suppressed: int
+    redacted: dict[str, int]  # kind -> how many were replaced, most frequent first
 
 
 def live_files(catalog: Catalog, table: str, *, log_date: dt.date | None = None) -> list[LiveFile]:
@@ -74,19 +87,39 @@ def generations(catalog: Catalog, table: str, log_date: dt.date) -> dict[Partiti
 def night_counts(catalog: Catalog, log_date: dt.date) -> NightCounts:
     """Count a night as it stands now, of all runs that added to it; all 0 where none did."""
     with catalog.read() as connection:
-        lines, duplicates = ledger.totals(connection, log_date)
-        turns = live.live(connection, "turns", log_date)
-        rejects = live.live(connection, "rejects", log_date)
+        ledgered = ledger.totals(connection, log_date)
+        of = {
+            table: live.live(connection, table, log_date)
+            for table in ("conversations", "turns", "seed_pairs", "rejects")
+        }
+    rows = {table: sum(file.rows for file in found) for table, found in of.items()}
     return NightCounts(
         log_date=log_date,
-        lines_in=lines,
-        conversations=sum(n for (n,) in scan(catalog.root, turns, _CONVERSATIONS)),
-        turns=sum(file.rows for file in turns),
-        rejected=sum(file.rows for file in rejects),
-        rejected_by_reason=dict(scan(catalog.root, rejects, _REASONS)),
-        duplicates=duplicates,
-        suppressed=0,
+        lines_in=ledgered["lines"],
+        conversations=rows["conversations"],
+        near_duplicates=clustered(catalog.root, of["conversations"]),
+        turns=_count(catalog.root, of["turns"], _TURNS),
+        seed_pairs=rows["seed_pairs"],
+        rejected=rows["rejects"],
+        rejected_by_reason=dict(scan(catalog.root, of["rejects"], _REASONS)),
+        duplicates=ledgered["duplicates"],
+        suppressed=ledgered["suppressed"],
+        redacted=redactions(catalog.root, [*of["conversations"], *of["seed_pairs"]]),
     )
+
+
+def redactions(root: Path, files: Iterable[StagedFile]) -> dict[str, int]:
+    """Kind -> how much was replaced in files of conversations and seed pairs, most first."""
+    return dict(scan(root, files, _REDACTED))
+
+
+def clustered(root: Path, files: Iterable[StagedFile]) -> int:
+    """How many conversations of the files belong to a cluster of near duplicates."""
+    return _count(root, files, _CLUSTERED)
+
+
+def _count(root: Path, files: Iterable[StagedFile], sql: str) -> int:
+    return sum(n for (n,) in scan(root, files, sql))
 
 
 def scan(root: Path, files: Iterable[StagedFile], sql: str) -> list[Any]:
@@ -123,9 +156,7 @@ def head_run(catalog: Catalog, table: str, log_date: dt.date) -> tuple[int, str]
 def newest_commit(catalog: Catalog, table: str | None = None) -> int:
     """The id of the newest commit, of all or of those that published a table; 0: none yet."""
     with catalog.read() as connection:
-        if table is None:
-            return live.newest_commit(connection)
-        return max(live.heads(connection, table).values(), default=0)
+        return live.newest_commit(connection, table)
 
 
 def watermark(catalog: Catalog, stage: str) -> dt.date | None:

@@ -63,8 +63,9 @@ class ReasonCode(StrEnum):
     UNKNOWN_FORMAT = "unknown_format"  # no reader knows the file's shape
     LINE_TOO_LONG = "line_too_long"
     TRUNCATED_STREAM = "truncated_stream"  # a compressed file that ends too early
+    EXPANSION_LIMIT = "expansion_limit"  # a compressed file that expands beyond all measure
     NO_USER_TURN = "no_user_turn"
-    ID_CLASH = "id_clash"  # another conversation of this log has the same id
+    ID_CLASH = "id_clash"  # another conversation of the stream has the same id
 
 
 class _Row(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +79,8 @@ class Turn(_Row, frozen=True, kw_only=True):
     conversation_id: str  # as the log gives it; else "sha-" and a hash of the record
     turn_index: int  # from 0, counting every message of the conversation
     role: Role
-    content: str
+    content: str  # redacted; "" where `prompt_hash` says what it was
+    prompt_hash: str | None = None  # 32 hex: a system turn's text, kept once in system_prompts
     model: str | None = None  # that wrote it; of assistant turns only
     user_key: str | None = None  # 32 hex, keyed hash of the user's id; never the id
     language: str | None = None  # ISO 639-1, such as "en"
@@ -86,10 +88,13 @@ class Turn(_Row, frozen=True, kw_only=True):
     thumb: int | None = None  # explicit feedback on this turn: 1 or -1
     rating: float | None = None  # explicit rating of this turn, on the scale of its source
     regenerated: bool | None = None  # the user asked for another answer by a button
+    edited: bool | None = None  # the user rewrote this turn by hand
+    opted_out: bool = False  # may be analysed, never trained on
+    carried: bool = False  # an earlier record shows this turn: here it is context only
     source: str  # name of the log stream: a setting, else the format's name
-    origin_file: str  # path of the log file, as it was given
-    origin_offset: int  # byte at which the record starts in the (decompressed) file
-    chain: int  # 64-bit hash of this turn and all before it: equal chains, equal prefixes
+    origin_file: str  # absolute path or URL of the log file
+    origin_offset: int  # byte at which the record starts in the (decompressed) file; or its row
+    chain: int  # 64-bit keyed hash of this turn and all before it: equal chains, equal prefixes
 
 
 class Conversation(_Row, frozen=True, kw_only=True):
@@ -97,6 +102,41 @@ class Conversation(_Row, frozen=True, kw_only=True):
 
     conversation_id: str
     turns: tuple[Turn, ...]
+    cluster: str | None = None  # the near-duplicate conversations that it belongs to
+
+
+class Redaction(_Row, frozen=True):
+    """How many things of one kind were replaced by placeholders."""
+
+    kind: str  # EMAIL, PHONE, ... (docs/redaction.md)
+    count: int
+
+
+class ConversationFacts(_Row, frozen=True, kw_only=True):
+    """What is known of one conversation without its text, as one log record holds it."""
+
+    conversation_id: str
+    source: str
+    messages: int  # turns of the record, those that are carried included
+    user_key: str | None = None
+    language: str | None = None  # ISO 639-1, of the user's first turn
+    opted_out: bool = False
+    started_at: dt.datetime | None = None  # UTC: the first time that a turn says, and the last
+    ended_at: dt.datetime | None = None
+    redactions: tuple[Redaction, ...] = ()
+    content_hash: str  # 32 hex: equal for records that say the same, to the same user, at one time
+    sketch: tuple[int, ...] = ()  # 64-bit MinHash bands of the user's texts: one shared, near
+    cluster: str | None = None  # 32 hex: the near-duplicate conversations that it belongs to
+    chain: int  # of the last turn
+    origin_file: str
+    origin_offset: int
+
+
+class SystemPrompt(_Row, frozen=True, kw_only=True):
+    """The text of system turns, once."""
+
+    prompt_hash: str  # 32 hex
+    content: str  # redacted
 
 
 class Evidence(_Row, frozen=True, kw_only=True):
@@ -132,6 +172,7 @@ class Message(_Row, frozen=True, kw_only=True):
 
     role: Role
     content: str
+    prompt_hash: str | None = None  # set where the text is kept in system_prompts instead
 
 
 class DsatTurn(_Row, frozen=True, kw_only=True):
@@ -153,6 +194,23 @@ class DsatTurn(_Row, frozen=True, kw_only=True):
     user_key: str | None = None
     language: str | None = None
     event_ts: dt.datetime | None = None
+    cluster: str | None = None  # the near-duplicate conversations that it belongs to
+
+
+class SeedPair(_Row, frozen=True, kw_only=True):
+    """An answer and a better one to the same prompt: what a first update may learn from."""
+
+    pair_id: str  # 32 hex: of source and id, so the same on every re-run
+    conversation_id: str | None = None
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    user_key: str | None = None
+    opted_out: bool = False
+    redactions: tuple[Redaction, ...] = ()
+    source: str
+    origin_file: str
+    origin_offset: int
 
 
 class PreferencePair(_Row, frozen=True, kw_only=True):

@@ -21,7 +21,14 @@ def _field(field_id: int, name: str, kind: pa.DataType, *, null: bool = False) -
     return pa.field(name, kind, nullable=null, metadata={"PARQUET:field_id": str(field_id)})
 
 
-_MESSAGE = pa.struct([_field(101, "role", pa.string()), _field(102, "content", pa.string())])
+_MESSAGE = pa.struct(
+    [
+        _field(101, "role", pa.string()),
+        _field(102, "content", pa.string()),
+        _field(103, "prompt_hash", pa.string(), null=True),
+    ]
+)
+_REDACTION = pa.struct([_field(121, "kind", pa.string()), _field(122, "count", pa.int32())])
 _EVIDENCE = pa.struct(
     [
         _field(111, "rule", pa.string()),
@@ -42,6 +49,7 @@ TURNS = pa.schema(
         _field(4, "turn_index", pa.int32()),
         _field(5, "role", pa.string()),
         _field(6, "content", pa.string()),
+        _field(18, "prompt_hash", pa.string(), null=True),
         _field(7, "model", pa.string(), null=True),
         _field(8, "user_key", pa.string(), null=True),
         _field(9, "language", pa.string(), null=True),
@@ -49,10 +57,55 @@ TURNS = pa.schema(
         _field(11, "thumb", pa.int8(), null=True),
         _field(12, "rating", pa.float64(), null=True),
         _field(13, "regenerated", pa.bool_(), null=True),
+        _field(19, "edited", pa.bool_(), null=True),
+        _field(20, "opted_out", pa.bool_()),
+        _field(21, "carried", pa.bool_()),
         _field(14, "source", pa.string()),
         _field(15, "origin_file", pa.string()),
         _field(16, "origin_offset", pa.int64()),
         _field(17, "chain", pa.uint64()),
+    ]
+)
+
+CONVERSATIONS = pa.schema(
+    [
+        _LOG_DATE,
+        _field(2, "conversation_id", pa.string()),
+        _field(3, "source", pa.string()),
+        _field(4, "messages", pa.int32()),
+        _field(5, "user_key", pa.string(), null=True),
+        _field(6, "language", pa.string(), null=True),
+        _field(7, "opted_out", pa.bool_()),
+        _field(8, "started_at", _TS, null=True),
+        _field(9, "ended_at", _TS, null=True),
+        _field(10, "redactions", pa.list_(_field(11, "element", _REDACTION))),
+        _field(12, "content_hash", pa.string()),
+        _field(13, "sketch", pa.list_(_field(14, "element", pa.uint64()))),
+        _field(15, "cluster", pa.string(), null=True),
+        _field(16, "chain", pa.uint64()),
+        _field(17, "origin_file", pa.string()),
+        _field(18, "origin_offset", pa.int64()),
+    ]
+)
+
+SYSTEM_PROMPTS = pa.schema(
+    [_LOG_DATE, _field(2, "prompt_hash", pa.string()), _field(3, "content", pa.string())]
+)
+
+SEED_PAIRS = pa.schema(
+    [
+        _LOG_DATE,
+        _field(2, "pair_id", pa.string()),
+        _field(3, "conversation_id", pa.string(), null=True),
+        _field(4, "prompt", pa.list_(_field(5, "element", _MESSAGE))),
+        _field(6, "chosen", pa.string()),
+        _field(7, "rejected", pa.string()),
+        _field(8, "user_key", pa.string(), null=True),
+        _field(9, "opted_out", pa.bool_()),
+        _field(10, "redactions", pa.list_(_field(11, "element", _REDACTION))),
+        _field(12, "source", pa.string()),
+        _field(13, "origin_file", pa.string()),
+        _field(14, "origin_offset", pa.int64()),
     ]
 )
 
@@ -95,6 +148,7 @@ DSAT_TURNS = pa.schema(
         _field(16, "user_key", pa.string(), null=True),
         _field(17, "language", pa.string(), null=True),
         _field(18, "event_ts", _TS, null=True),
+        _field(19, "cluster", pa.string(), null=True),
     ]
 )
 
@@ -113,6 +167,9 @@ REJECTS = pa.schema(
 # A warehouse table: its name is the folder's, the view's and the catalog's.
 TABLES: dict[str, pa.Schema] = {
     "turns": TURNS,
+    "conversations": CONVERSATIONS,
+    "system_prompts": SYSTEM_PROMPTS,
+    "seed_pairs": SEED_PAIRS,
     "signals": SIGNALS,
     "dsat_turns": DSAT_TURNS,
     "rejects": REJECTS,
@@ -123,7 +180,7 @@ TABLES: dict[str, pa.Schema] = {
 class Partition:
     """The unit of replacement: one night of one table, from one origin.
 
-    `part` keeps apart what a night holds side by side: the log file for turns and rejects,
+    `part` keeps apart what a night holds side by side: the log file for all that is ingested,
     "name@version" of the detector for signals and DSAT turns. So a late log adds to its night
     and a new detector stands beside the old one, and each is replaced alone.
     """
@@ -143,7 +200,7 @@ def to_batch(table: str, log_date: dt.date, rows: Iterable[Any]) -> pa.RecordBat
     columns = [pa.repeat(pa.scalar(log_date, pa.date32()), len(rows))]
     for field in list(schema)[1:]:
         values: list[Any] = list(map(attrgetter(field.name), rows))
-        if pa.types.is_list(field.type):
+        if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
             names = [child.name for child in field.type.value_type]
             values = [[{n: getattr(v, n) for n in names} for v in row] for row in values]
         columns.append(pa.array(values, type=field.type))

@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from warehouse.schema import TABLES, Partition
 ROW_GROUP_ROWS = 100_000
 ROW_GROUP_BYTES = 64 * 2**20
 # Dictionary pages help where values repeat, and only cost time on text and hashes.
-_PLAIN = {"content", "turn_id", "answer_turn_id", "conversation_id", "answer", "feedback", "chain"}
+_PLAIN = {
+    *("content", "answer", "feedback", "chosen", "rejected"),
+    *("turn_id", "answer_turn_id", "conversation_id", "pair_id", "content_hash", "chain"),
+}
 
 
 class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,14 +80,22 @@ class _HashingFile:
 
 
 class PartitionWriter:
-    """Writes one Parquet file of one partition: batches in, a `StagedFile` out."""
+    """Writes one Parquet file of one partition: batches in, a `StagedFile` out.
 
-    def __init__(self, root: Path, partition: Partition) -> None:
+    `note` is told the file's path, relative to `root`, before there is a file: whoever keeps such
+    notes can remove what a killed writer left behind.
+    """
+
+    def __init__(
+        self, root: Path, partition: Partition, note: Callable[[str], object] | None = None
+    ) -> None:
         self.partition = partition
         self._schema = TABLES[partition.table]
         folder = Path("data") / partition.table / f"log_date={partition.log_date.isoformat()}"
         (root / folder).mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{uuid.uuid4().hex}.parquet"
+        if note is not None:
+            note(self._path.as_posix())
         self._file = _HashingFile(root / self._path)
         dictionary = [name for name in _top_level(self._schema) if name not in _PLAIN]
         self._writer = pq.ParquetWriter(
@@ -95,7 +107,7 @@ class PartitionWriter:
         )
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
-        self._pending_bytes = 0
+        self.pending_bytes = 0  # of Arrow memory: rows that wait for their row group
         self._rows = 0
         self._stats: dict[str, tuple[Any, Any]] = {}
 
@@ -103,13 +115,25 @@ class PartitionWriter:
         """Add rows; they reach the disk a row group at a time."""
         self._pending.append(batch)
         self._pending_rows += batch.num_rows
-        self._pending_bytes += batch.nbytes
-        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
-            self._flush()
+        self.pending_bytes += batch.nbytes
+        if self._pending_rows >= ROW_GROUP_ROWS or self.pending_bytes >= ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """End the row group: what was written so far leaves the memory."""
+        if not self._pending:
+            return
+        table = pa.Table.from_batches(self._pending, self._schema)
+        for name in ("event_ts",):
+            if name in self._schema.names:
+                self._widen(name, table.column(name))
+        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
+        self._rows += table.num_rows
+        self._pending, self._pending_rows, self.pending_bytes = [], 0, 0
 
     def close(self) -> StagedFile:
         """Finish the file. The writer cannot be used afterwards."""
-        self._flush()
+        self.flush()
         self._writer.close()
         self._file.close()
         return StagedFile(
@@ -122,17 +146,6 @@ class PartitionWriter:
             sha256=self._file.hexdigest(),
             stats={name: [_text(low), _text(high)] for name, (low, high) in self._stats.items()},
         )
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        table = pa.Table.from_batches(self._pending, self._schema)
-        for name in ("event_ts",):
-            if name in self._schema.names:
-                self._widen(name, table.column(name))
-        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
-        self._rows += table.num_rows
-        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
     def _widen(self, name: str, column: pa.ChunkedArray) -> None:
         bounds = pc.min_max(column).as_py()

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 # Of the tables below. A catalog of another version is refused, never guessed at.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Utc(TypeDecorator[dt.datetime]):
@@ -121,12 +121,21 @@ sources = Table(
     metadata,
     Column("log_date", Date, primary_key=True),
     Column("name", String, primary_key=True),
-    Column("path", String, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("stamp", String, nullable=False),
     Column("sha256", String, nullable=False, index=True),
     Column("lines", BigInteger, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
+    Column("suppressed", BigInteger, nullable=False),
     Column("run_id", ForeignKey(runs.c.run_id), nullable=False),
+)
+
+# Whose turns are kept out, and of what. Keyed hashes: the users' ids themselves are nowhere.
+barred_users = Table(
+    "barred_users",
+    metadata,
+    Column("user_key", String, primary_key=True),
+    Column("bar", String, primary_key=True),  # erased: from everything | opted_out: from training
 )
 
 watermarks = Table(

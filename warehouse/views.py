@@ -29,7 +29,10 @@ DATABASE = "warehouse.duckdb"
 SCRIPT = "views.sql"
 
 _COMMENTS = {
-    "turns": "Every message of every conversation, as logged",
+    "turns": "Every message of every conversation, once; a system turn's text: system_prompts",
+    "conversations": "What is known of each conversation without its text, by night",
+    "system_prompts": "The texts of system turns, each once",
+    "seed_pairs": "An answer and a better one to the same prompt",
     "signals": "What each user follow-up says of the answer before it, by the current detector",
     "dsat_turns": "Dissatisfying answers with their context and the feedback on them",
     "rejects": "Records that could not be read: why and where, never the text",
@@ -56,6 +59,12 @@ SELECT log_date, model, count(*) AS follow_ups, count_if(signal = 'dsat') AS dsa
     dsat / follow_ups AS dsat_rate, wilson_low(dsat, follow_ups) AS low,
     wilson_high(dsat, follow_ups) AS high
 FROM signals GROUP BY log_date, model ORDER BY log_date, model"""
+
+# What a night holds for its context, or beside another log, is shown once.
+_ONCE = {
+    "turns": "FROM (\n{}\n) WHERE NOT carried",
+    "system_prompts": "SELECT DISTINCT ON (prompt_hash) * FROM (\n{}\n) ORDER BY log_date",
+}
 
 _RUNS = {
     "run_id": "VARCHAR",
@@ -133,7 +142,10 @@ def _script(connection: Connection, root: Path) -> str:
     made = select(models, batches.c.stream).join(batches)
     registered = _rows(connection, made.order_by(models.c.created_at, models.c.version))
     queries = {
-        **{table: parquet_query(connection, root, table) for table in TABLES},
+        **{
+            table: _ONCE.get(table, "{}").format(parquet_query(connection, root, table))
+            for table in TABLES
+        },
         "dsat_rate_daily": _DSAT_RATE_DAILY,
         "runs": _constant(_RUNS, begun),
         "models": _constant(_MODELS, registered),

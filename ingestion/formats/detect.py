@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from ingestion.formats import openai, sharegpt, wildchat
+from ingestion.formats import (
+    langfuse,
+    langsmith,
+    lmsys,
+    openai,
+    otel,
+    sharegpt,
+    ultrafeedback,
+    utterances,
+    wildchat,
+    wildfeedback,
+)
 from ingestion.formats.reader import Reader
 from warehouse.errors import SettingsError
 
 # Lines that are looked at. A few broken ones among so many do not hide a file's format.
 HEAD = 50
 
+# Most specific first: a line is of the first format that it fits.
 READERS: dict[str, Reader] = {
-    reader.name: reader for reader in (openai.READER, sharegpt.READER, wildchat.READER)
+    reader.name: reader
+    for reader in (
+        otel.READER,
+        langfuse.READER,
+        langsmith.READER,
+        ultrafeedback.READER,
+        wildfeedback.READER,
+        utterances.READER,
+        lmsys.READER,
+        wildchat.READER,
+        sharegpt.READER,
+        openai.READER,
+    )
 }
 
 
@@ -30,8 +55,14 @@ def named(name: str) -> Reader:
 
 
 def detect(head: Sequence[bytes]) -> Reader | None:
-    """The reader whose shape most of the lines have; None where two tie or none fits."""
-    fits = {reader: sum(map(reader.fits, head)) for reader in READERS.values()}
-    best = max(fits.values())
-    leaders = [reader for reader, count in fits.items() if count == best]
-    return leaders[0] if best and len(leaders) == 1 else None
+    """The reader of the format that most of the lines are of; of two, the more specific one.
+
+    None where no line is of any. The lines are those of the file, before any regrouping.
+    """
+    votes = Counter(_format_of(line) for line in head)
+    best = max(READERS, key=lambda name: votes[name])
+    return READERS[best] if votes[best] else None
+
+
+def _format_of(line: bytes) -> str | None:
+    return next((name for name, reader in READERS.items() if reader.fits(line)), None)

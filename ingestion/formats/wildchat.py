@@ -1,4 +1,8 @@
-"""WildChat-1M rows as JSONL (fields: the dataset card of allenai/WildChat-1M)."""
+"""WildChat rows: WildChat-1M, WildChat-4.8M and the first edition.
+
+Fields: the dataset cards of allenai/WildChat-1M and allenai/WildChat-4.8M. The moderation fields
+(`openai_moderation`, `detoxify_moderation`, `toxic`), however they are spelled, are passed over.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +10,42 @@ from typing import Any
 
 import msgspec
 
-from ingestion.assemble import RawConversation, RawTurn
-from ingestion.formats.reader import Reader
+from ingestion.formats.raw import RawConversation, RawTurn
+from ingestion.formats.reader import Reader, identity
 
 
 class Message(msgspec.Struct, gc=False):
-    """One message. `timestamp` is set on the model's messages, `hashed_ip` on the user's."""
+    """One message. `timestamp` is set on the model's messages, the rest on the user's."""
 
     role: str
     content: str | None = None
     language: Any = None
     timestamp: Any = None
-    hashed_ip: str | int | None = None
+    hashed_ip: Any = None
+    country: Any = None
 
 
 class Record(msgspec.Struct, gc=False):
     """One row. `timestamp` is that of the last turn; WildChat's first edition says
-    conversation_id where the second says conversation_hash.
+    conversation_id where the later ones say conversation_hash.
     """
 
     conversation: list[Message]
-    conversation_hash: str | int | None = None
-    conversation_id: str | int | None = None
+    conversation_hash: Any = None
+    conversation_id: Any = None
     model: Any = None
     language: Any = None
     timestamp: Any = None
-    hashed_ip: str | int | None = None
+    hashed_ip: Any = None
+    country: Any = None
 
 
 def extract(record: Record) -> RawConversation:
     """What the warehouse keeps of a row. The user is the hashed address of the requests."""
-    addresses = (record.hashed_ip, *(message.hashed_ip for message in record.conversation))
-    known = record.conversation_id if record.conversation_hash is None else record.conversation_hash
+    messages = record.conversation
     return RawConversation(
-        id=known,
-        user=next((address for address in addresses if address), None),
+        id=identity(record.conversation_hash, record.conversation_id),
+        user=identity(record.hashed_ip, *[message.hashed_ip for message in messages]),
         turns=[
             RawTurn(
                 role=message.role,
@@ -49,8 +54,9 @@ def extract(record: Record) -> RawConversation:
                 language=message.language or record.language,
                 timestamp=message.timestamp or record.timestamp,
             )
-            for message in record.conversation
+            for message in messages
         ],
+        country=record.country or next((m.country for m in messages if m.country), None),
     )
 
 

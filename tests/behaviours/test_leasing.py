@@ -6,6 +6,7 @@ from hashlib import md5
 import msgspec
 import pytest
 
+from warehouse.barred import Bar, bar, barred, set_opted_out
 from warehouse.errors import LeaseLost
 from warehouse.leases import (
     Lease,
@@ -21,6 +22,7 @@ from warehouse.leases import (
     registered,
     release,
 )
+from warehouse.records import Message, Role, SystemPrompt
 
 HOUR = dt.timedelta(hours=1)
 EARLIER = dt.date(2026, 11, 19)
@@ -87,6 +89,39 @@ def test_an_empty_warehouse_has_nothing_to_lease(store, minimum: int) -> None:
 def test_untrainable_turns_are_not_leased(store) -> None:
     fill(store, 3, trainable=False, untrainable_reason="too_unsure")
     assert take(store) is None
+
+
+@pytest.mark.parametrize("kind", Bar)
+def test_the_turns_of_barred_users_are_neither_leased_nor_held_out(store, kind: Bar) -> None:
+    rows = [store.dsat(0, user_key="ann"), store.dsat(1, user_key="bob"), store.dsat(2)]
+    store.publish("fill", store.stage("dsat_turns", "rules@1", rows))
+    with store.catalog.write() as connection:
+        bar(connection, kind, ["ann"])
+    assert set(ids(take(store))) == {"turn-1", "turn-2"}
+    kept = heldout(store.catalog, holdout=1.0, n=9)
+    assert {turn.turn_id for turn in kept} == {"turn-1", "turn-2"}
+
+
+def test_the_list_of_who_opted_out_decides(store) -> None:
+    set_opted_out(store.catalog, ["ann", "bob"])
+    set_opted_out(store.catalog, ["bob", "cy"])
+    assert barred(store.catalog, Bar.OPTED_OUT) == {"bob", "cy"}
+    assert barred(store.catalog, Bar.ERASED) == frozenset()
+
+
+def test_a_leased_turn_has_the_text_of_its_system_prompt(store) -> None:
+    said = (
+        Message(role=Role.SYSTEM, content="", prompt_hash="aa"),
+        Message(role=Role.USER, content="hi"),
+    )
+    lost = (Message(role=Role.SYSTEM, content="", prompt_hash="no such prompt"), said[1])
+    prompts = [SystemPrompt(prompt_hash=h, content=f"Be {h}.") for h in ("aa", "bb")]
+    store.publish("prompts", store.stage("system_prompts", "a", prompts))
+    rows = [store.dsat(0, context=said), store.dsat(1, context=lost)]
+    store.publish("fill", store.stage("dsat_turns", "rules@1", rows))
+    contexts = {turn.turn_id: turn.context for turn in take(store).turns}
+    assert contexts["turn-0"] == (Message(role=Role.SYSTEM, content="Be aa."), said[1])
+    assert contexts["turn-1"] == lost
 
 
 def test_only_the_current_detectors_turns_are_leased(store) -> None:

@@ -1,5 +1,6 @@
 """What a publish promises, to those who repeat it, race it and read beside it."""
 
+import datetime as dt
 import subprocess
 import sys
 import textwrap
@@ -124,6 +125,16 @@ def test_a_run_publishes_only_on_the_night_that_it_saw(store, saw, conflict) -> 
     assert not (store.root / "manifests" / "3.json").exists()
 
 
+def test_a_run_publishes_only_on_the_table_that_it_saw(store) -> None:
+    """Of whatever night: what others hold of a conversation decides what is new of it."""
+    store.publish("1", store.stage("turns", "a", []))
+    staged = store.stage("turns", "b", [store.turn(1)])
+    store.publish("2", store.stage("turns", "c", [], dt.date(2026, 11, 2)))
+    with pytest.raises(CommitConflict, match="turns: another run has published some of it"):
+        store.publish("3", staged, heads={"turns": 1})
+    assert store.publish("3", staged, heads={"turns": 2, "signals": 0}) == 3
+
+
 def test_an_empty_night_can_be_expected(store) -> None:
     other = store.night.replace(day=1)
     store.publish("1", store.stage("turns", "a", [], other), night=other)
@@ -152,7 +163,10 @@ def test_a_damaged_file_stops_the_publish(store, damage) -> None:
 def test_the_manifest_says_all_that_changed(store) -> None:
     staged = store.stage("turns", "a", [store.turn(1)])
     gone = Partition("turns", store.night, "b")
-    log = SourceFile(name="a", path="/logs/a", size=1, sha256="0" * 64, lines=1, duplicates=0)
+    log = SourceFile(
+        name="a", log_date=store.night, size=1, stamp="", sha256="0" * 64,
+        lines=1, duplicates=0, suppressed=0,
+    )  # fmt: skip
     store.publish(
         "1", staged, replaces={gone, staged.partition}, counts={"lines_in": 1},
         sources=[log],

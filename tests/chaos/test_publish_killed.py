@@ -85,7 +85,10 @@ def second(store) -> None:
             ("signals", store.night): {},
         },
         sources=[
-            SourceFile(name="a", path="/logs/a", size=1, sha256="aa", lines=2, duplicates=0)
+            SourceFile(
+                name="a", log_date=store.night, size=1, stamp="", sha256="aa",
+                lines=2, duplicates=0, suppressed=0,
+            )
         ],
         counts={"turns": 2},
     )  # fmt: skip

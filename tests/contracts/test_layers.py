@@ -26,7 +26,9 @@ ALLOWED = {
 }  # fmt: skip
 PURE = (
     "warehouse.records", "warehouse.errors", "ingestion.normalize", "ingestion.assemble",
-    "ingestion.formats.openai", "ingestion.formats.sharegpt", "ingestion.formats.wildchat",
+    "ingestion.formats.detect", "ingestion.formats.mapping", "ingestion.language",
+    "ingestion.logs.contents", "ingestion.redact.stages", "ingestion.shards", "ingestion.sketch",
+    "ingestion.stage",
     "mining.rules", "mining.heuristics", "mining.features", "mining.verdict",
     "mining.conversations", "training.pairs", "training.gate", "training.prompts",
     "training.metrics", "training.manifest",

@@ -14,7 +14,7 @@ from driftmine.cli import app
 EVERYWHERE = {"--home", "--json", "--quiet"}
 COMMANDS = {
     "init": set(),
-    "ingest": {"LOGS", "--log-date", "--format"},
+    "ingest": {"LOGS", "--log-date", "--format", "--retry-rejects"},
     "mine": {"--from", "--to", "--detector"},
     "train": {"--policy", "--method", "--max-turns", "--dry-run"},
     "nightly": {"MORE", "--logs", "--log-date"},

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from driftmine.home import TEMPLATE
@@ -68,5 +69,5 @@ def test_every_setting_is_documented_with_its_default() -> None:
         value = settings
         for name in (*section.split("."), key):
             value = getattr(value, name)
-        expected[f"{section}.{key}"] = repr(value)
+        expected[f"{section}.{key}"] = repr(msgspec.to_builtins(value))
     assert documented == expected

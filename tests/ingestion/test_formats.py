@@ -1,165 +1,210 @@
-import datetime as dt
+import gzip
 import json
 
 import pytest
 
-from ingestion.formats.detect import READERS
-from warehouse.records import Conversation, Role
+from ingestion import normalize
+from ingestion.formats.detect import READERS, detect
+from ingestion.formats.raw import RawConversation, RawPair, RawTurn, Refused
+from warehouse.records import ReasonCode, Role
 
-DIALOGUE = (("user", "How tall is K2?"), ("assistant", "8,611 m."), ("user", "In feet?"))
 
-SAME = {
-    "openai": {"messages": [{"role": r, "content": c} for r, c in DIALOGUE]},
-    "sharegpt": {
-        "conversations": [
-            {"from": {"user": "human", "assistant": "gpt"}[r], "value": c} for r, c in DIALOGUE
-        ]
-    },
-    "wildchat": {
-        "conversation_hash": "f00",
-        "conversation": [{"role": r, "content": c} for r, c in DIALOGUE],
-    },
+def read(name, record):
+    raw = READERS[name].read(json.dumps(record).encode())
+    assert not isinstance(raw, Refused), raw
+    return raw
+
+
+def test_sharegpt_fields():
+    messages = [
+        {"from": "system", "value": "Be brief."},
+        {"from": "human", "value": "<p>hi</p>"},
+        {"from": "gpt", "value": None},
+        {"from": "bard", "value": "**hello**"},
+    ]
+    record = {"id": "abc_0", "model": "vicuna", "language": "en", "conversations": messages}
+    raw = read("sharegpt", record)
+    assert (raw.id, raw.user) == ("abc_0", None)
+    assert [turn.content for turn in raw.turns] == ["Be brief.", "<p>hi</p>", "", "**hello**"]
+    assert [normalize.role(turn.role) for turn in raw.turns] == [
+        Role.SYSTEM,
+        Role.USER,
+        Role.ASSISTANT,
+        Role.ASSISTANT,
+    ]
+    assert {(turn.model, turn.language) for turn in raw.turns} == {("vicuna", "en")}
+    older = {"id": "abc_0", "model": "vicuna", "language": "en", "items": messages}
+    assert read("sharegpt", older) == raw
+    assert read("sharegpt", record | {"items": 7}) == raw
+
+
+WILDCHAT_USER = {
+    "content": "hi",
+    "country": "France",
+    "hashed_ip": "ip-1",
+    "header": {"accept-language": "en", "user-agent": "x"},
+    "language": "English",
+    "redacted": False,
+    "role": "user",
+    "state": None,
+    "timestamp": None,
+    "toxic": False,
+    "turn_identifier": 101002,
+}
+WILDCHAT_MODEL = {
+    "content": "hello",
+    "hashed_ip": None,
+    "language": "French",
+    "role": "assistant",
+    "timestamp": "2023-04-09T00:02:51Z",
+    "turn_identifier": 101003,
+    # WildChat-4.8M:
+    "created": 1680998571,
+    "openai_id": "chatcmpl-4",
+    "temperature": 1.0,
+    "token_counter": 12,
+    "usage": {"completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0}},
+}
+WILDCHAT = {
+    "conversation_hash": "cf1267ca",
+    "model": "gpt-4-0314",
+    "timestamp": "2023-04-09T00:02:53+00:00",
+    "conversation": [WILDCHAT_USER, WILDCHAT_MODEL],
+    "turn": 1,
+    "language": "English",
+    "openai_moderation": [
+        {
+            "categories": {"harassment/threatening": False, "harassment_threatening": None},
+            "category_scores": {"self-harm": 0.1, "self_harm": None},
+            "flagged": False,
+        }
+    ],
+    "detoxify_moderation": [{"toxicity": 0.1}],
+    "toxic": False,
+    "redacted": False,
+    "state": "Île-de-France",
+    "country": "France",
+    "hashed_ip": None,
+    "header": {},
 }
 
 
-def _parse(name, record, origin):
-    conversation = READERS[name].parse(json.dumps(record).encode(), 0, origin)
-    assert isinstance(conversation, Conversation), conversation
-    return conversation
+def test_wildchat_fields():
+    turns = [
+        RawTurn("user", "hi", "gpt-4-0314", "English", "2023-04-09T00:02:53+00:00"),
+        RawTurn("assistant", "hello", "gpt-4-0314", "French", "2023-04-09T00:02:51Z"),
+    ]
+    assert read("wildchat", WILDCHAT) == RawConversation("cf1267ca", "ip-1", turns, "France")
+    moved = WILDCHAT | {"hashed_ip": "ip-2", "country": "Spain"}
+    assert read("wildchat", moved) == RawConversation("cf1267ca", "ip-2", turns, "Spain")
+    unknown = WILDCHAT | {"country": None}
+    assert read("wildchat", unknown) == RawConversation("cf1267ca", "ip-1", turns, "France")
 
 
-@pytest.mark.parametrize("name", SAME)
-def test_the_same_dialogue_reads_the_same_in_every_format(name, origin):
-    conversation = _parse(name, SAME[name], origin)
-    assert tuple((turn.role, turn.content) for turn in conversation.turns) == DIALOGUE
+def test_wildchat_first_edition_has_another_id():
+    first = WILDCHAT | {"conversation_id": "x"}
+    del first["conversation_hash"]
+    assert read("wildchat", first).id == "x"
 
 
-def test_every_format_has_a_dialogue_here():
-    assert set(SAME) == set(READERS)
+def test_wildchat_moderation_of_any_shape_is_passed_over():
+    odd = {"openai_moderation": "?", "detoxify_moderation": 1, "toxic": None, "redacted": "no"}
+    assert read("wildchat", WILDCHAT | odd) == read("wildchat", WILDCHAT)
 
 
-CONTENTS = {
-    "text": ({"content": "hi"}, "hi"),
-    "null beside tool calls": ({"content": None, "tool_calls": [{"id": "c1"}]}, ""),
-    "left out": ({}, ""),
-    "parts": ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "a\nb"),
-    "parts that are no text": ({"content": [{"type": "image_url", "image_url": {}}, "b"]}, "b"),
-    "no parts": ({"content": []}, ""),
-    "a refusal": ({"content": None, "refusal": "I cannot."}, "I cannot."),
-}
-
-
-@pytest.mark.parametrize("fields, content", CONTENTS.values(), ids=CONTENTS)
-def test_openai_content(fields, content, origin):
-    record = {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", **fields}]}
-    assert _parse("openai", record, origin).turns[1].content == content
-
-
-def test_openai_fields(origin):
+def test_lmsys_fields():
     record = {
-        "conversation_id": 42,
-        "id": "request-7",
-        "user": "ann",
-        "model": "gpt-4o",
-        "language": "English",
-        "created": 1680998573,
-        "metadata": {"any": ["thing"]},
-        "messages": [
-            {"role": "user", "content": "hi", "language": "de-AT"},
-            {
-                "role": "assistant",
-                "content": "hello",
-                "model": "gpt-4o-mini",
-                "timestamp": "2023-04-09T00:03:00Z",
-                "rating": 4,
-                "thumb": "down",
-                "regenerated": True,
-            },
-        ],
-    }
-    asked, answered = _parse("openai", record, origin).turns
-    assert asked.conversation_id == answered.conversation_id == "42"
-    assert (asked.model, answered.model) == (None, "gpt-4o-mini")
-    assert (asked.language, answered.language) == ("de", "en")
-    assert asked.event_ts == dt.datetime(2023, 4, 9, 0, 2, 53, tzinfo=dt.UTC)
-    assert answered.event_ts == dt.datetime(2023, 4, 9, 0, 3, tzinfo=dt.UTC)
-    assert (answered.rating, answered.thumb, answered.regenerated) == (4.0, -1, True)
-    assert (asked.rating, asked.thumb, asked.regenerated) == (None, None, None)
-    assert asked.user_key == answered.user_key is not None
-
-
-def test_feedback_of_an_odd_type_costs_the_feedback_and_not_the_conversation(origin):
-    odd = {"rating": {"stars": 5}, "thumb": [1], "regenerated": "yes", "timestamp": {"$date": 0}}
-    (turn,) = _parse("openai", {"messages": [{"role": "user", **odd}]}, origin).turns
-    assert (turn.rating, turn.thumb, turn.regenerated, turn.event_ts) == (None, None, None, None)
-
-
-def test_sharegpt_fields(origin):
-    record = {
-        "id": "abc_0",
-        "model": "vicuna",
-        "conversations": [
-            {"from": "system", "value": "Be brief."},
-            {"from": "human", "value": "hi"},
-            {"from": "gpt", "value": None},
-        ],
-    }
-    turns = _parse("sharegpt", record, origin).turns
-    assert [turn.role for turn in turns] == [Role.SYSTEM, Role.USER, Role.ASSISTANT]
-    assert turns[2].content == ""
-    assert [turn.model for turn in turns] == [None, None, "vicuna"]
-    assert turns[0].conversation_id == "abc_0"
-    assert turns[0].user_key is None
-
-
-def test_wildchat_fields(origin):
-    record = {
-        "conversation_hash": "cf1267ca",
-        "model": "gpt-4-0314",
-        "timestamp": "2023-04-09T00:02:53+00:00",
+        "conversation_id": "33f0",
+        "model": "vicuna-13b",
         "conversation": [
-            {
-                "content": "hi",
-                "country": "France",
-                "hashed_ip": "ip-1",
-                "header": {"accept-language": "en", "user-agent": "x"},
-                "language": "English",
-                "redacted": False,
-                "role": "user",
-                "state": None,
-                "timestamp": None,
-                "toxic": False,
-                "turn_identifier": 101002,
-            },
-            {
-                "content": "hello",
-                "hashed_ip": None,
-                "language": "French",
-                "role": "assistant",
-                "timestamp": "2023-04-09T00:02:51Z",
-                "turn_identifier": 101003,
-            },
+            {"content": "hi", "role": "user"},
+            {"content": None, "role": "assistant"},
         ],
         "turn": 1,
         "language": "English",
-        "openai_moderation": [{"flagged": False, "categories": {}}],
-        "detoxify_moderation": [{"toxicity": 0.1}],
-        "toxic": False,
-        "redacted": False,
-        "state": "Île-de-France",
-        "country": "France",
-        "hashed_ip": None,
-        "header": {},
+        "openai_moderation": [{"flagged": False}],
+        "redacted": True,
     }
-    asked, answered = _parse("wildchat", record, origin).turns
-    assert asked.conversation_id == "cf1267ca"
-    assert asked.event_ts == dt.datetime(2023, 4, 9, 0, 2, 53, tzinfo=dt.UTC)
-    assert answered.event_ts == dt.datetime(2023, 4, 9, 0, 2, 51, tzinfo=dt.UTC)
-    assert (asked.language, answered.language) == ("en", "fr")
-    assert (asked.model, answered.model) == (None, "gpt-4-0314")
-    assert asked.user_key == answered.user_key is not None
+    turns = [RawTurn(role, text, "vicuna-13b", "English") for role, text in
+             (("user", "hi"), ("assistant", ""))]  # fmt: skip
+    assert read("lmsys", record) == RawConversation("33f0", None, turns)
 
 
-def test_wildchat_first_edition_has_another_id(origin):
-    record = {"conversation_id": "x", "conversation": [{"role": "user", "content": "hi"}]}
-    assert _parse("wildchat", record, origin).conversation_id == "x"
+def test_wildfeedback_pair():
+    record = {
+        "conversations": [
+            {"from": "human", "value": "hi"},
+            {"from": "gpt", "value": "hello"},
+            {"from": "human", "value": "in French"},
+        ],
+        "chosen": {"from": "gpt", "value": "bonjour"},
+        "rejected": {"from": "gpt", "value": "hola"},
+    }
+    prompt = [RawTurn("human", "hi"), RawTurn("gpt", "hello"), RawTurn("human", "in French")]
+    assert read("wildfeedback", record) == RawPair(None, prompt, "bonjour", "hola")
+    assert read("wildfeedback", record | {"id": 3}).id == 3
+
+
+def _ultrafeedback(**fields):
+    question = {"content": "hi", "role": "user"}
+    return {
+        "prompt": "hi",
+        "prompt_id": "f0e3",
+        "chosen": [question, {"content": "hello", "role": "assistant"}],
+        "rejected": [question, {"content": "what", "role": "assistant"}],
+        "messages": [question, {"content": "hello", "role": "assistant"}],
+        "score_chosen": 8.5,
+        "score_rejected": 4.0,
+        **fields,
+    }
+
+
+def test_ultrafeedback_pair():
+    pair = RawPair("f0e3", [RawTurn("user", "hi")], "hello", "what")
+    assert read("ultrafeedback", _ultrafeedback()) == pair
+
+
+NO_PAIRS = {
+    "no answer": ("ultrafeedback", {"chosen": [{"role": "user", "content": "hi"}]}, "no answer"),
+    "nothing": ("ultrafeedback", {"rejected": []}, "no answer or no prompt"),
+    "another prompt": (
+        "ultrafeedback",
+        {"rejected": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        "different prompts",
+    ),
+    "ends with a question": (
+        "ultrafeedback",
+        {"chosen": [{"role": "user", "content": "hi"}, {"role": "user", "content": "hey"}]},
+        "ends with no answer",
+    ),
+    "no prompt": (
+        "wildfeedback",
+        {"conversations": [], "chosen": {"value": "a"}, "rejected": {"value": "b"}},
+        "`conversations` is empty",
+    ),
+}
+
+
+@pytest.mark.parametrize("name, fields, detail", NO_PAIRS.values(), ids=NO_PAIRS)
+def test_what_makes_no_pair_is_refused(name, fields, detail):
+    refused = READERS[name].read(json.dumps(_ultrafeedback(**fields)).encode())
+    assert refused.reason is ReasonCode.WRONG_SHAPE
+    assert detail in refused.detail
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    "file, name, conversations, messages",
+    [
+        ("recllmsim-rated-chats.jsonl.gz", "openai", 758, 6957),
+        ("hh-rlhf-multiturn.sharegpt.jsonl.gz", "sharegpt", 822, 5124),
+    ],
+)
+def test_real_logs(shared_data, file, name, conversations, messages):
+    lines = gzip.decompress((shared_data / file).read_bytes()).splitlines()
+    reader = detect(lines[:50])
+    assert reader is READERS[name]
+    raws = [reader.read(line) for line in lines]
+    assert len(raws) == conversations
+    assert all(isinstance(raw, RawConversation) and raw.id for raw in raws)
+    assert sum(len(raw.turns) for raw in raws) == messages

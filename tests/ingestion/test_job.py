@@ -1,11 +1,14 @@
 import datetime as dt
 import gzip
 import os
+from pathlib import Path
 
 import pytest
 
-from ingestion import job, sources
+from ingestion import job, transforms
+from ingestion.hashes import user_key
 from warehouse import publish
+from warehouse.barred import Bar, bar, barred
 from warehouse.errors import (
     CommitConflict,
     CorruptStaging,
@@ -13,11 +16,15 @@ from warehouse.errors import (
     SettingsError,
     SourceUnavailable,
 )
-from warehouse.query import generations, live_files
+from warehouse.query import generations, live_files, night_counts
 from warehouse.schema import Partition
 
 NIGHT = dt.date(2026, 3, 1)
-LATER = dt.date(2026, 3, 2)
+
+
+def staged(catalog) -> list[str]:
+    """The folders of runs that are not done."""
+    return [path.name for path in (catalog.root / "staging").iterdir() if path.is_dir()]
 
 
 def _balanced(report) -> bool:
@@ -87,15 +94,6 @@ def test_paths_are_checked_before_anything_is_done(catalog, chat, write_log, ing
     assert not live_files(catalog, "turns")
 
 
-def test_an_unreadable_log(chat, write_log, ingest_night, monkeypatch):
-    def refuse(name):
-        raise PermissionError(13, "Permission denied", name)
-
-    monkeypatch.setattr(sources, "_look_at", refuse)
-    with pytest.raises(SourceUnavailable, match=r"a\.jsonl: Permission denied"):
-        ingest_night(write_log("a.jsonl", chat("1", "x")))
-
-
 def test_an_unknown_format_is_refused(catalog, chat, write_log, ingest_night):
     with pytest.raises(SettingsError, match="did you mean 'openai'"):
         ingest_night(write_log("a.jsonl", chat("1", "x")), format="openia")
@@ -107,15 +105,16 @@ def test_the_second_time_nothing_is_new(catalog, chat, write_log, ingest_night):
     first, second = ingest_night(log), ingest_night(log)
     assert (first.published, second.published) == (True, False)
     assert (second.lines_in, second.conversations, second.new_files) == (0, 0, ())
-    assert second.files == first.files == first.new_files == ("a.jsonl",)
-    assert generations(catalog, "turns", NIGHT) == {Partition("turns", NIGHT, "a.jsonl"): 1}
+    name = str(log.resolve())
+    assert second.files == first.files == first.new_files == (name,)
+    assert generations(catalog, "turns", NIGHT) == {Partition("turns", NIGHT, name): 1}
 
 
 def test_a_late_log_adds_to_its_night(chat, write_log, ingest_night, sql):
     ingest_night(write_log("a.jsonl", chat("1", "x")))
     write_log("b.jsonl", chat("2", "y"))
     report = ingest_night(write_log("a.jsonl", chat("1", "x")).parent / "*.jsonl")
-    assert report.new_files == ("b.jsonl",)
+    assert report.new_files == (str(Path("b.jsonl").resolve()),)
     assert sql("SELECT content FROM turns ORDER BY 1") == [("x",), ("y",)]
 
 
@@ -132,7 +131,7 @@ def test_one_basename_in_two_folders_is_two_logs(catalog, chat, write_log, inges
     logs = [write_log(f"{folder}/a.jsonl", chat(folder, "x")) for folder in ("in", "out")]
     assert ingest_night(*logs).conversations == 2
     parts = {file.part for file in live_files(catalog, "turns")}
-    assert parts == {"in/a.jsonl", "out/a.jsonl"}
+    assert parts == {str(log.resolve()) for log in logs}
 
 
 def test_duplicates_are_left_out_and_counted(chat, write_log, ingest_night, sql, orphans):
@@ -155,8 +154,6 @@ def test_what_another_log_of_the_night_has_published_is_a_duplicate(
     nothing = ingest_night(write_log("c.jsonl", chat("2", "y")))
     assert (nothing.published, nothing.conversations, nothing.duplicates) == (True, 0, 1)
     assert not orphans()
-    other = ingest_night(write_log("d.jsonl", chat("1", "x")), log_date=LATER)
-    assert (other.conversations, other.duplicates) == (1, 0)
 
 
 def test_too_many_rejects_publish_nothing(catalog, chat, write_log, ingest_night, orphans):
@@ -165,20 +162,22 @@ def test_too_many_rejects_publish_nothing(catalog, chat, write_log, ingest_night
         ingest_night(log, max_reject_share=0.4)
     assert not live_files(catalog, "turns")
     assert not orphans()
-    assert not list((catalog.root / "staging").iterdir())
+    assert not staged(catalog)
     assert ingest_night(log, max_reject_share=0.5).published
 
 
+# Where a run ends, how, and whether what it had staged is of use to the next attempt.
 FAILURES = {
-    "lines are lost": ("settle.check_complete", CorruptStaging("lost")),
-    "another run was first": ("publish.publish", CommitConflict("late")),
-    "the process is told to stop": ("account.take", KeyboardInterrupt()),
+    "lines are lost": ("account.take", CorruptStaging("lost"), False),
+    "another run was first": ("publish.publish", CommitConflict("late"), True),
+    "the process is told to stop": ("account.take", KeyboardInterrupt(), True),
+    "the disk is full": ("settle", OSError("no space"), True),
 }
 
 
-@pytest.mark.parametrize("place, error", FAILURES.values(), ids=FAILURES)
-def test_a_failure_leaves_nothing_and_the_next_run_is_whole(
-    place, error, catalog, chat, write_log, ingest_night, monkeypatch, orphans
+@pytest.mark.parametrize("place, error, resumes", FAILURES.values(), ids=FAILURES)
+def test_a_failure_publishes_nothing_and_the_next_run_is_whole(
+    place, error, resumes, catalog, chat, write_log, ingest_night, monkeypatch, orphans
 ):
     def fail(*args, **kwargs):
         raise error
@@ -187,9 +186,31 @@ def test_a_failure_leaves_nothing_and_the_next_run_is_whole(
     with monkeypatch.context() as patch, pytest.raises(type(error)):
         patch.setattr(f"ingestion.job.{place}", fail)
         ingest_night(log)
-    assert not orphans()
-    assert not list((catalog.root / "staging").iterdir())
+    assert not live_files(catalog, "turns")
+    assert bool(orphans()) == bool(staged(catalog)) == resumes
     assert ingest_night(log).conversations == 1
+    assert not orphans()
+    assert not staged(catalog)
+
+
+def test_a_run_that_failed_goes_on_where_it_was(chat, write_log, ingest_night, monkeypatch):
+    logs = [write_log(f"{name}.jsonl", chat(name, "x")) for name in "abc"]
+    read = []
+
+    def stage_two(shard, *args):
+        if len(read) == 2:
+            raise OSError("no space")
+        read.append(shard.file.name)
+        return stage(shard, *args)
+
+    stage = transforms.stage_shard
+    monkeypatch.setattr(transforms, "stage_shard", stage_two)
+    with pytest.raises(OSError, match="no space"):
+        ingest_night(*logs)
+    first, read[:] = list(read), []
+    assert ingest_night(*logs).conversations == 3
+    assert len(first) == 2
+    assert sorted(first + read) == sorted(str(log.resolve()) for log in logs)
 
 
 def test_a_failure_after_the_commit_keeps_the_published_files(
@@ -241,7 +262,7 @@ def test_progress_ends_at_the_number_of_logs(chat, write_log, ingest_night):
     told = []
     logs = [write_log(f"{name}.jsonl", chat(name, "x")) for name in "abc"]
     ingest_night(*logs, progress=lambda *state: told.append(state))
-    assert told[-1] == (3, 3, "logs read")
+    assert told[-1] == (3, 3, "shards read")
 
 
 def test_no_user_id_reaches_the_disk(catalog, chat, write_log, ingest_night, sql):
@@ -271,3 +292,74 @@ def test_real_logs_are_read_whole(name, conversations, turns, shared_data, inges
         turns,
     )
     assert report.rejected == report.duplicates == 0
+
+
+def test_redaction_is_reported(chat, write_log, ingest_night, sql):
+    report = ingest_night(write_log("a.jsonl", chat("1", "I am ann@example.com", "Hello!")))
+    assert report.redacted == {"EMAIL": 1}
+    assert sql("SELECT content FROM turns WHERE role = 'user'") == [("I am [EMAIL_1]",)]
+
+
+def test_system_prompts_are_kept_once(write_log, ingest_night, sql):
+    said = [
+        {"id": i, "messages": [{"role": "system", "content": "Be kind."},
+                               {"role": "user", "content": f"{i}"}]}
+        for i in range(150)
+    ]  # fmt: skip
+    ingest_night(write_log("a.jsonl", *said))
+    ((prompt_hash, content),) = sql("SELECT prompt_hash, content FROM system_prompts")
+    assert content == "Be kind."
+    found = sql("SELECT DISTINCT content, prompt_hash FROM turns WHERE role = 'system'")
+    assert found == [("", prompt_hash)]
+
+
+def test_erased_users_never_come_back(catalog, chat, write_log, ingest_night, sql):
+    log = write_log("a.jsonl", chat("1", "x") | {"user": "ann"}, chat("2", "y") | {"user": "bob"})
+    with catalog.write() as connection:
+        bar(connection, Bar.ERASED, [user_key("ann", b"a secret")])
+    report = ingest_night(log)
+    assert (report.lines_in, report.conversations, report.suppressed) == (2, 1, 1)
+    assert sql("SELECT content FROM turns") == [("y",)]
+    assert night_counts(catalog, NIGHT).suppressed == 1
+
+
+def test_users_on_the_list_are_analysed_and_not_trained_on(
+    catalog, chat, write_log, ingest_night, sql, tmp_path
+):
+    users = tmp_path / "opted-out.txt"
+    users.write_text("ann\n\n  cy \n")
+    log = write_log("a.jsonl", chat("1", "x") | {"user": "ann"}, chat("2", "y") | {"user": "bob"})
+    ingest_night(log, opt_out_users=str(users))
+    assert sql("SELECT content, opted_out FROM turns ORDER BY 1") == [("x", True), ("y", False)]
+    keys = {user_key(user, b"a secret") for user in ("ann", "cy")}
+    assert barred(catalog, Bar.OPTED_OUT) == keys
+
+
+def test_a_list_of_users_that_is_missing_stops_the_run(catalog, chat, write_log, ingest_night):
+    with pytest.raises(SettingsError, match=r"none\.txt cannot be read .FileNotFoundError"):
+        ingest_night(write_log("a.jsonl", chat("1", "x")), opt_out_users="none.txt")
+    assert not live_files(catalog, "turns")
+
+
+def test_pairs_are_counted_beside_conversations(write_log, ingest_night, sql):
+    pair = {
+        "prompt": "hi", "prompt_id": "p1", "score_chosen": 8.0, "score_rejected": 2.0,
+        "chosen": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hello!"}],
+        "rejected": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "What?"}],
+    }  # fmt: skip
+    report = ingest_night(write_log("a.jsonl", pair))
+    assert (report.lines_in, report.seed_pairs, report.conversations) == (1, 1, 0)
+    assert sql("SELECT chosen, rejected FROM seed_pairs") == [("Hello!", "What?")]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_large_log_is_read_in_parts(workers, chat, write_log, ingest_night, sql):
+    """1 MiB a shard is the least."""
+    log = write_log("a.jsonl", *(chat(i, f"{i}" + "x" * 4000) for i in range(600)))
+    told = []
+    report = ingest_night(
+        log, shard_mb=1, workers=workers, progress=lambda *state: told.append(state)
+    )
+    assert report.conversations == 600
+    assert told[-1][1] > 1
+    assert sql("SELECT count(DISTINCT conversation_id) FROM turns") == [(600,)]

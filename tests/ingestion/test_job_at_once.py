@@ -1,80 +1,93 @@
-"""Two ingestions of one night at once: all or nothing of each, and no duplicate is missed."""
+"""Two ingestions at once: all or nothing of each, and no duplicate is missed."""
+
+import datetime as dt
 
 import pytest
 
 from ingestion import job
+from warehouse import publish
 from warehouse.errors import CommitConflict
 from warehouse.query import live_files
+from warehouse.records import ConversationFacts
+from warehouse.schema import Partition, to_batch
+from warehouse.staging import PartitionWriter
+
+NOW = dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)
+LATER = dt.date(2026, 3, 2)
 
 
 @pytest.fixture
-def meanwhile(monkeypatch):
-    """Call a function once, when the next ingestion has decided what is a duplicate."""
-    decide = job.duplicates.find
+def elsewhere(catalog):
+    """Publish a conversation, as a run on another machine does: no lock keeps it out."""
 
-    def at_the_decision(then):
-        def decide_late(*args, **kwargs):
-            losers = decide(*args, **kwargs)
-            monkeypatch.setattr(job.duplicates, "find", decide)
-            then()
-            return losers
+    def run() -> None:
+        facts = ConversationFacts(
+            conversation_id="9", source="openai", messages=1, content_hash="", chain=0,
+            origin_file="/elsewhere", origin_offset=0,
+        )  # fmt: skip
+        writer = PartitionWriter(catalog.root, Partition("conversations", LATER, "/elsewhere"))
+        writer.write(to_batch("conversations", LATER, [facts]))
+        file = writer.close()
+        publish.begin(catalog, run_id="other", stage="ingest", log_date=LATER, now=NOW)
+        publish.publish(
+            catalog, run_id="other", staged=[file], replaces=[file.partition], counts={}, now=NOW
+        )
 
-        monkeypatch.setattr(job.duplicates, "find", decide_late)
-
-    return at_the_decision
-
-
-# What the night held before, and which log another run publishes while b.jsonl is read.
-OTHERS = {
-    "a log is replaced": (["a.jsonl"], "a.jsonl"),
-    "a log joins": (["a.jsonl"], "c.jsonl"),
-    "the night's first log joins": ([], "c.jsonl"),
-}
+    return run
 
 
-@pytest.mark.parametrize("before, other", OTHERS.values(), ids=OTHERS)
-def test_a_night_that_changed_meanwhile_is_a_conflict(
-    before, other, catalog, chat, write_log, ingest_night, meanwhile, sql, orphans
+def test_a_warehouse_that_changed_meanwhile_is_a_conflict(
+    catalog, chat, write_log, ingest_night, elsewhere, monkeypatch, sql, orphans
 ):
-    """What is a duplicate was decided by what the night's other logs held."""
-    for name in before:
-        ingest_night(write_log(name, chat("1", "x")))
-    b = write_log("b.jsonl", chat("2", "x"), chat("3", "x"))
-    meanwhile(lambda: ingest_night(write_log(other, chat("2", "x"))))
-    with pytest.raises(CommitConflict, match="run again"):
-        ingest_night(b)
-    assert "b.jsonl" not in {file.part for file in live_files(catalog, "turns")}
+    """What is a duplicate, and what goes on, was decided by what the other logs held."""
+
+    def late(scene):
+        settled = settle(scene)
+        elsewhere()
+        return settled
+
+    settle = job.settle
+    log = write_log("a.jsonl", chat("1", "x"), chat("2", "y"))
+    with monkeypatch.context() as patch, pytest.raises(CommitConflict, match="run again"):
+        patch.setattr(job, "settle", late)
+        ingest_night(log)
+    assert not live_files(catalog, "turns")
+    assert ingest_night(log).conversations == 2
+    assert sql("SELECT count(*) FROM turns") == [(2,)]
     assert not orphans()
-    assert ingest_night(b).duplicates == 1
-    assert sql("SELECT count(*) = count(DISTINCT turn_id) FROM turns") == [(True,)]
 
 
-def test_of_two_identical_ingestions_at_once_one_publishes(
-    catalog, chat, write_log, ingest_night, meanwhile, sql, orphans
+def test_of_two_identical_ingestions_at_once_one_works(
+    catalog, chat, write_log, ingest_night, monkeypatch, sql
 ):
-    log = write_log("a.jsonl", chat("1", "x"), chat("1", "x"), b"{")
-    reports = []
-    meanwhile(lambda: reports.append(ingest_night(log, max_reject_share=0.5)))
-    reports.append(ingest_night(log, max_reject_share=0.5))
-    assert [report.published for report in reports] == [True, False]
-    assert [report.new_files for report in reports] == [("a.jsonl",), ()]
-    assert not orphans(), "what the other one staged is gone"
-    assert not list((catalog.root / "staging").iterdir())
-    assert sql("SELECT state, counts.lines_in::INT FROM runs") == [("committed", 3)]
+    def meanwhile(*args, **kwargs):
+        with pytest.raises(CommitConflict, match="another process is at work on this run"):
+            ingest_night(log)
+        return run_pipeline(*args, **kwargs)
+
+    run_pipeline = job.run_pipeline
+    log = write_log("a.jsonl", chat("1", "x"))
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "run_pipeline", meanwhile)
+        assert ingest_night(log).published
+    assert not ingest_night(log).published
+    assert sql("SELECT state, counts.lines_in::INT FROM runs") == [("committed", 1)]
 
 
 def test_a_log_that_is_published_while_another_run_starts(
     catalog, chat, write_log, ingest_night, monkeypatch
 ):
     """Just after that run has asked the ledger what is new."""
-    log, known = write_log("a.jsonl", chat("1", "x")), job.ledger.known
 
     def late(*args, **kwargs):
-        monkeypatch.setattr(job.ledger, "known", known)
-        found = known(*args, **kwargs)
+        monkeypatch.setattr(job, "plan", plan)
+        run = plan(*args, **kwargs)
         assert ingest_night(log).published
-        return found
+        return run
 
-    monkeypatch.setattr(job.ledger, "known", late)
-    assert not ingest_night(log).published
+    log, plan = write_log("a.jsonl", chat("1", "x")), job.plan
+    monkeypatch.setattr(job, "plan", late)
+    report = ingest_night(log)
+    assert (report.published, report.new_files, report.lines_in) == (False, (), 0)
     assert {file.generation for file in live_files(catalog, "turns")} == {1}
+    assert not [path for path in (catalog.root / "staging").iterdir() if path.is_dir()]

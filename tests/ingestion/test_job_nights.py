@@ -1,10 +1,12 @@
 """Which night a log counts to, and what a night adds up to after several runs."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
-from ingestion import job, sources
+from ingestion import due
+from ingestion.logs.places import find
 from warehouse import publish
 from warehouse.ledger import SourceFile
 from warehouse.query import night_counts
@@ -20,11 +22,11 @@ def line(letter: str) -> bytes:
 
 
 @pytest.fixture
-def store_logs(catalog, write_log):
+def store_logs(catalog, write_log, look):
     """Put logs into the ledger of a night, as an ingestion does."""
 
     def put(night, logs):
-        files = sources.find([write_log(n, *map(line, text)) for n, text in logs.items()])
+        files = look(*(write_log(n, *map(line, text)) for n, text in logs.items()))
         run = f"ingest-{night}"
         publish.begin(catalog, run_id=run, stage="ingest", log_date=night, now=NOW)
         publish.publish(
@@ -33,8 +35,8 @@ def store_logs(catalog, write_log):
             staged=[],
             replaces=[],
             sources=[
-                SourceFile(name=f.name, path=f.name, size=f.size, sha256=f.sha256, lines=1,
-                           duplicates=0)
+                SourceFile(name=f.name, log_date=night, size=f.size, stamp=f.stamp,
+                           sha256=f.sha256, lines=1, duplicates=0, suppressed=0)
                 for f in files
             ],
             counts={},
@@ -79,15 +81,34 @@ DUE = {
 }
 
 
-@pytest.mark.parametrize("before, logs, log_date, due", DUE.values(), ids=DUE)
+@pytest.mark.parametrize("before, logs, log_date, expected", DUE.values(), ids=DUE)
 def test_the_nights_that_logs_are_due_for(
-    before, logs, log_date, due, catalog, write_log, store_logs
+    before, logs, log_date, expected, catalog, write_log, store_logs
 ):
     for night, published in before.items():
         store_logs(night, published)
-    files = sources.find([write_log(n, *map(line, text)) for n, text in logs.items()])
-    found = job.nights(catalog, files, log_date=log_date, today=TODAY)
-    assert {night: [file.name for file in new] for night, new in found.items()} == due
+    files = find([str(write_log(n, *map(line, text))) for n, text in logs.items()])
+    found = due.nights(catalog, files, log_date=log_date, today=TODAY)
+    names = {night: [Path(file.name).name for file in new] for night, new in found.items()}
+    assert names == expected
+
+
+def test_a_log_of_the_same_stamp_is_not_read(catalog, write_log, store_logs, monkeypatch):
+    store_logs(NIGHT, {"a": "x"})
+    monkeypatch.setattr(due, "digest", lambda log: pytest.fail("it was read"))
+    assert due.nights(catalog, find(["a"]), log_date=None, today=TODAY) == {}
+
+
+def test_a_path_says_its_night(catalog, chat, write_log, ingest_night):
+    """A log that comes late for a night that is read already joins that night."""
+    write_log("2026-03-01/a.jsonl", chat("1", "x"))
+    write_log("2026-03-02/a.jsonl", chat("2", "x"))
+    found = due.nights(catalog, find(["{date}/*.jsonl"]), log_date=None, today=TODAY)
+    assert {night: len(logs) for night, logs in found.items()} == {NIGHT: 1, LATER: 1}
+    assert ingest_night("{date}/*.jsonl", log_date=NIGHT).conversations == 1
+    late = write_log("2026-03-01/late.jsonl", chat("3", "x"))
+    found = due.nights(catalog, find(["{date}/*.jsonl"]), log_date=None, today=TODAY)
+    assert [file.name for file in found[NIGHT]] == [str(late.resolve())]
 
 
 def test_a_log_of_another_name_or_folder_is_not_new(

@@ -182,3 +182,29 @@ RATINGS = {
 @pytest.mark.parametrize("value, rating", RATINGS.values(), ids=RATINGS)
 def test_rating(value, rating):
     assert normalize.rating(value) == rating
+
+
+FLAGS = {
+    "yes": ("yes", True),
+    "a number": (1, True),
+    "no": ("False", False),
+    "zero": ("0", False),
+    "a word": ("perhaps", None),
+    "another number": (2, None),
+    "nothing": (None, None),
+    "a list": ([True], None),
+}
+
+
+@pytest.mark.parametrize("value, flag", FLAGS.values(), ids=FLAGS)
+def test_flag(value, flag):
+    assert normalize.flag(value) is flag
+
+
+def test_text_that_looks_the_same_becomes_the_same():
+    assert normalize.text("cafe\u0301 \u212b") == "caf\u00e9 \u00c5"
+
+
+@given(st.text())
+def test_text_is_settled_at_once(said):
+    assert normalize.text(normalize.text(said)) == normalize.text(said)

@@ -1,17 +1,39 @@
-import datetime as dt
+import gzip
+import json
 
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ingestion import shards
+from ingestion.formats.mapping_options import Mapping
+from ingestion.logs.contents import Container
+from ingestion.logs.lines import Line, Span
+from ingestion.logs.places import LogFile
 from ingestion.options import IngestionOptions
 from ingestion.shards import Shard
-from ingestion.sources import Line, LogFile, find
 from warehouse.errors import SettingsError
-from warehouse.records import ReasonCode
+
+CHAT = b'{"messages": [{"role": "user", "content": "hi"}]}\n'
+OWN = b'{"talk": [{"by": "user", "text": "hi"}]}\n'
+MAPPING = Mapping(messages="talk", role="by", content="text")
+UTTERANCES = [
+    {"UtteranceId": i % 3, "TurnId": i % 3, "Role": ("User", "Agent")[i % 2], "Content": "x"}
+    for i in range(9)
+]
 
 
-def _file(name: str, size: int = 0) -> LogFile:
-    return LogFile(name=name, size=size, modified=0, sha256="")
+@pytest.fixture
+def log(tmp_path):
+    """A log of these bytes, as `find` sees it."""
+
+    def log(name: str, data: bytes) -> LogFile:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return LogFile(str(path), len(data), "1", sha256="aa")
+
+    return log
 
 
 DEALS = {
@@ -22,75 +44,118 @@ DEALS = {
 
 
 @pytest.mark.parametrize("workers, order", DEALS.values(), ids=DEALS)
-def test_logs_are_dealt_evenly(workers, order, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    files = []
-    for size, name in enumerate("abcd", start=1):
-        (tmp_path / name).write_bytes(b"x" * size)
-        files.append(_file(name, size))
+def test_shards_are_dealt_evenly(workers, order, log):
+    files = [log(name, CHAT * size) for size, name in enumerate("abcd", start=1)]
     planned = shards.plan(files, IngestionOptions(workers=workers))
-    assert "".join(shard.file.name for shard in planned) == order
+    assert "".join(shard.file.name[-1] for shard in planned) == order
 
 
 FORMATS = {
-    "found by looking": (IngestionOptions(), ("openai", "openai")),
-    "named": (IngestionOptions(format="sharegpt"), ("sharegpt", "sharegpt")),
-    "the stream has a name": (IngestionOptions(source="support"), ("openai", "support")),
-}
+    "found by looking": (IngestionOptions(), CHAT, ("openai", "openai")),
+    "named": (IngestionOptions(format="sharegpt"), CHAT, ("sharegpt", "sharegpt")),
+    "the stream has a name": (IngestionOptions(source="support"), CHAT, ("openai", "support")),
+    "one's own": (IngestionOptions(mapping=MAPPING), OWN, ("mapping", "mapping")),
+    "one's own, named": (
+        IngestionOptions(mapping=MAPPING, format="mapping"), CHAT, ("mapping", "mapping"),
+    ),
+    "not one's own": (IngestionOptions(mapping=MAPPING), CHAT, ("openai", "openai")),
+    "mostly one's own": (IngestionOptions(mapping=MAPPING), CHAT + OWN * 2, ("mapping", "mapping")),
+    "nobody's": (IngestionOptions(), b'{"a": 1}\n', (None, "unknown")),
+    "after broken lines": (IngestionOptions(), b"{\n\xff\n" + CHAT, ("openai", "openai")),
+    "empty": (IngestionOptions(), b"", (None, "unknown")),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("options, found", FORMATS.values(), ids=FORMATS)
-def test_plan_knows_how_to_read_a_log(options, found, chat, write_log):
-    files = find([write_log("a.jsonl", b"{", chat("c1", "hi"))])
-    (shard,) = shards.plan(files, options)
+@pytest.mark.parametrize("options, data, found", FORMATS.values(), ids=FORMATS)
+def test_plan_knows_how_to_read_a_log(options, data, found, log):
+    (shard,) = shards.plan([log("a.jsonl", data)], options)
     assert (shard.format, shard.source) == found
 
 
-def test_plan_of_a_log_that_no_reader_knows(write_log):
-    (shard,) = shards.plan(find([write_log("a.jsonl", {"text": "hi"})]), IngestionOptions())
-    assert shard.format is None
+UNREADABLE = {
+    "no such format": (IngestionOptions(format="openia"), "did you mean 'openai'"),
+    "a mapping of nothing": (IngestionOptions(format="mapping"), "mapping"),
+}
 
 
-def test_plan_refuses_an_unknown_format(write_log):
-    with pytest.raises(SettingsError, match="no log format is called 'csv'"):
-        shards.plan(find([write_log("a.jsonl")]), IngestionOptions(format="csv"))
+@pytest.mark.parametrize("options, why", UNREADABLE.values(), ids=UNREADABLE)
+def test_plan_refuses_a_format(options, why, log):
+    with pytest.raises(SettingsError, match=why):
+        shards.plan([log("a.jsonl", CHAT)], options)
 
 
-def test_lists_are_bounded_in_lines(write_log):
-    (file,) = find([write_log("a.jsonl", *[b"{}"] * 250)])
-    lists = list(shards.read(Shard(file, "openai", "chat"), 1000))
-    assert [len(lines) for lines in lists] == [100, 100, 50]
+def test_the_head_is_bounded_in_bytes(log, monkeypatch):
+    monkeypatch.setattr(shards, "_HEAD_BYTES", 10)
+    (shard,) = shards.plan([log("a.jsonl", b'{"a": 1, "b": 2}\n' + CHAT * 9)], IngestionOptions())
+    assert shard.format is None, "only the first record was looked at"
 
 
-def test_lists_are_bounded_in_bytes(write_log):
-    (file,) = find([write_log("a.jsonl", *[b"x" * (3 * 2**20)] * 5)])
-    lists = list(shards.read(Shard(file, "openai", "chat"), 16 * 2**20))
-    assert [len(lines) for lines in lists] == [2, 2, 1]
+def _parquet(tmp_path):
+    rows = [json.loads(CHAT) | {"pad": f"{i}" * 600} for i in range(2000)]
+    pq.write_table(
+        pa.Table.from_pylist(rows), tmp_path / "p", row_group_size=100, compression="none"
+    )
+    return (tmp_path / "p").read_bytes()
 
 
-def test_every_line_is_a_conversation_or_a_reject():
-    lines = [Line(0, b'{"messages": [{"role": "user", "content": "hi"}]}'), Line(50, b"{")]
-    parsed = shards.parse(Shard(_file("a"), "openai", "chat"), lines, b"k")
-    assert [turn.content for turn in parsed.conversations[0].turns] == ["hi"]
-    assert [reject.origin_offset for reject in parsed.rejects] == [50]
-    again = shards.parse(Shard(_file("a"), "openai", "chat"), parsed.rejects, b"k")
-    assert again.rejects == parsed.rejects
+CUT = {
+    "lines": (lambda _: CHAT * 50_000, Container.LINES, 3),
+    "gzip": (lambda _: gzip.compress(CHAT * 50_000), Container.LINES, 1),
+    "an array": (lambda _: b"[%s]" % b",".join([CHAT] * 50_000), Container.ARRAY, 1),
+    "row groups": (_parquet, Container.PARQUET, 5),
+    "joined lines": (
+        lambda _: b"".join(json.dumps(said).encode() + b"\n" for said in UTTERANCES * 2000),
+        Container.LINES,
+        1,
+    ),
+}
 
 
-def test_lines_of_an_unknown_format_say_so():
-    parsed = shards.parse(Shard(_file("a"), None, "unknown"), [Line(0, b"{}")], b"k")
-    (reject,) = parsed.rejects
-    assert reject.reason is ReasonCode.UNKNOWN_FORMAT
-    assert "openai, sharegpt, wildchat" in reject.detail
+@pytest.mark.parametrize("make, container, parts", CUT.values(), ids=CUT)
+def test_large_logs_are_cut(make, container, parts, log, tmp_path):
+    file = log("a", make(tmp_path))
+    options = IngestionOptions(shard_mb=1)
+    planned = shards.plan([file], options)
+    assert {shard.container for shard in planned} == {container}
+    assert len(planned) == parts
+    assert len({shard.id for shard in planned}) == parts
+    whole = [Shard(file, container, Span(), planned[0].format, planned[0].source)]
+    cut, uncut = (_offsets(found, options, file) for found in (planned, whole))
+    assert sorted(cut) == uncut
 
 
-def test_rows_go_to_the_partitions_of_their_log():
-    night = dt.date(2026, 3, 1)
-    shard = Shard(_file("a"), "openai", "chat")
-    lines = [Line(0, b'{"messages": [{"role": "user", "content": "hi"}]}'), Line(50, b"{")]
-    batches = dict(shards.to_batches(shard, night, shards.parse(shard, lines, b"k")))
-    assert {(p.table, p.log_date, p.part): b.num_rows for p, b in batches.items()} == {
-        ("turns", night, "a"): 1,
-        ("rejects", night, "a"): 1,
-    }
-    assert not list(shards.to_batches(shard, night, shards.parse(shard, [], b"k")))
+def _offsets(planned, options, file):
+    found = shards.records(planned, shards.limits(options), options.mapping, file.name)
+    return [line.offset for line in found if isinstance(line, Line)]
+
+
+def test_records_are_of_one_log(log):
+    files = [log("a", CHAT * 2), log("b", CHAT * 3)]
+    planned = shards.plan(files, IngestionOptions())
+    assert len(_offsets(planned, IngestionOptions(), files[1])) == 3
+
+
+FILE = LogFile("/a", 9, "1", None, "aa")
+SHARD = Shard(FILE, Container.LINES, Span(0, 9), "openai", "chat")
+CHANGED = {
+    "the file's name": {"file": LogFile("/b", 9, "1", None, "aa")},
+    "its content": {"file": LogFile("/a", 9, "1", None, "bb")},
+    "the span": {"span": Span(0, None)},
+    "the format": {"format": None},
+    "the stream": {"source": "support"},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGED.values(), ids=CHANGED)
+def test_what_rows_depend_on_is_in_the_id(changes):
+    assert msgspec.structs.replace(SHARD, **changes).id != SHARD.id
+
+
+def test_a_file_that_was_only_touched_has_the_same_shards():
+    touched = LogFile("/a", 9, "2", None, "aa")
+    assert msgspec.structs.replace(SHARD, file=touched).id == SHARD.id
+
+
+def test_limits_are_in_bytes():
+    limits = shards.limits(IngestionOptions(max_line_mb=2, max_expansion=7))
+    assert (limits.line_bytes, limits.expansion) == (2 * 2**20, 7)

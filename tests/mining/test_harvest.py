@@ -1,9 +1,16 @@
 import datetime as dt
-from pathlib import Path
 
+import msgspec
 import pytest
 
-from mining.harvest import LIST_CONVERSATIONS, READ_ROWS, detect, read_conversations, to_batches
+from mining.harvest import (
+    LIST_CONVERSATIONS,
+    READ_ROWS,
+    TurnsFile,
+    detect,
+    read_conversations,
+    to_batches,
+)
 from mining.verdict import Untrainable
 from warehouse.records import Category, Role, SignalKind
 from warehouse.schema import DSAT_TURNS, SIGNALS, Partition, to_batch
@@ -15,11 +22,11 @@ WRONG = ("s be brief", "u capital of Australia?", "a Sydney.", "u No, that's wro
 
 @pytest.fixture
 def turns_file(tmp_path):
-    def write(conversations) -> Path:
+    def write(conversations) -> str:
         writer = PartitionWriter(tmp_path, Partition("turns", NIGHT, "log.jsonl"))
         for conversation in conversations:
             writer.write(to_batch("turns", NIGHT, conversation.turns))
-        return tmp_path / writer.close().path
+        return writer.close().path
 
     return write
 
@@ -33,11 +40,49 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("count", COUNTS.values(), ids=COUNTS)
-def test_what_was_written_is_read(turns_file, conversation, count):
+def test_what_was_written_is_read(tmp_path, turns_file, conversation, count):
     written = [conversation("u q", "a r", "u f", name=f"c{i}") for i in range(count)]
-    lists = list(read_conversations(turns_file(written)))
+    lists = list(read_conversations(tmp_path, TurnsFile(turns_file(written), ())))
     assert [c for conversations in lists for c in conversations] == written
     assert all(len(conversations) == LIST_CONVERSATIONS for conversations in lists[:-1])
+
+
+def test_a_conversation_knows_its_cluster(store, conversation):
+    said = [conversation("u q", "a r", "u ???", name=f"c{i}") for i in range(2)]
+    said = [
+        msgspec.structs.replace(
+            c, turns=tuple(msgspec.structs.replace(t, origin_offset=i) for t in c.turns)
+        )
+        for i, c in enumerate(said)
+    ]
+    turns = store.stage("turns", "a", [turn for c in said for turn in c.turns])
+    facts = store.stage("conversations", "a", [store.facts(0), store.facts(1, cluster="bots")])
+    (found,) = read_conversations(store.root, TurnsFile(turns.path, (facts.path,)))
+    assert [c.cluster for c in found] == [None, "bots"]
+
+
+def test_a_turn_keeps_the_cluster_and_the_prompt_of_its_conversation(detector, conversation):
+    said = conversation(*WRONG)
+    system = msgspec.structs.replace(said.turns[0], content="", prompt_hash="0" * 32)
+    said = msgspec.structs.replace(said, turns=(system, *said.turns[1:]), cluster="bots")
+    (turn,) = detect(detector, [said]).dsat_turns
+    assert (turn.cluster, turn.context[0].prompt_hash) == ("bots", "0" * 32)
+
+
+def test_a_follow_up_that_an_earlier_record_shows_is_context_only(detector, conversation):
+    said = conversation("u q", "a r", "u ???", "a s", "u No, that's wrong")
+    carried = [msgspec.structs.replace(t, carried=t.turn_index < 4) for t in said.turns]
+    harvest = detect(detector, [msgspec.structs.replace(said, turns=tuple(carried))])
+    assert [signal.turn_index for signal in harvest.signals] == [4]
+    (turn,) = harvest.dsat_turns
+    assert len(turn.context) == 3
+
+
+def test_the_turns_of_a_user_who_opted_out_are_analysed_and_not_trained_on(detector, conversation):
+    said = conversation(*WRONG)
+    turns = tuple(msgspec.structs.replace(turn, opted_out=True) for turn in said.turns)
+    (turn,) = detect(detector, [msgspec.structs.replace(said, turns=turns)]).dsat_turns
+    assert (turn.trainable, turn.untrainable_reason) == (False, Untrainable.OPTED_OUT)
 
 
 def test_a_dsat_turn_has_all_that_training_needs(detector, conversation):

@@ -100,6 +100,7 @@ REASONS = {
     ),
     "no answer": ({}, {"answer": " \n"}, Untrainable.BLANK_ANSWER),
     "tools": ({}, {"used_tools": True}, Untrainable.ANSWER_USED_TOOLS),
+    "opted out": ({}, {"opted_out": True}, Untrainable.OPTED_OUT),
 }
 
 
@@ -107,5 +108,5 @@ REASONS = {
 def test_untrainable(verdict, context, reason):
     plain = {"category": Category.COMPLAINT, "probability": 0.9, "evidence": ()}
     judged = Verdict(**{**plain, **verdict})
-    place = {"answer": "It is Sydney.", "used_tools": False, **context}
+    place = {"answer": "It is Sydney.", "used_tools": False, "opted_out": False, **context}
     assert untrainable(judged, THRESHOLDS, **place) is reason

@@ -3,43 +3,69 @@
 import datetime as dt
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.testing.util import assert_that
 
-from ingestion.handoff import Handoff
+from ingestion import runners, shards
+from ingestion.assemble import Assembler, Assembly, reject
+from ingestion.formats.mapping_options import Mapping
+from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import HandOver, WriteParquet, run_pipeline, watched
-from ingestion.shards import Parsed, Shard
-from ingestion.sources import Line, find
-from ingestion.transforms import ParseLines, ReadShards, StageLogs, ToBatches
-from warehouse.records import Conversation, ReasonCode, Reject, Role, Turn
+from ingestion.logs.contents import Container
+from ingestion.logs.lines import Span
+from ingestion.logs.places import LogFile
+from ingestion.options import IngestionOptions
+from ingestion.redact.options import RedactionOptions
+from ingestion.shards import Shard
+from ingestion.stage import Job
+from ingestion.transforms import StageLogs, StageShards
+from warehouse.errors import SourceUnavailable
+from warehouse.records import ReasonCode, Reject, Role, Turn
 from warehouse.schema import Partition, to_batch
 
 NIGHT = dt.date(2026, 3, 1)
+OPTIONS = IngestionOptions()
+LOAD = partial(Assembler, Assembly(secret=b"k", redaction=RedactionOptions()))
 
 
 @pytest.fixture
-def shards(tmp_path, monkeypatch):
+def job(tmp_path):
+    return Job(
+        root=tmp_path, log_date=NIGHT, dating="run", limits=shards.limits(OPTIONS),
+        mapping=Mapping(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def planned(tmp_path):
     """Two logs: of 150 conversations and a broken line, and of one conversation."""
-    monkeypatch.chdir(tmp_path)
+    files = []
     for name, count, rest in (("a.jsonl", 150, b"{\n"), ("b.jsonl", 1, b"")):
         lines = [
             json.dumps({"id": f"{name} {i}", "messages": [{"role": "user", "content": "x"}]})
             for i in range(count)
         ]
-        (tmp_path / name).write_bytes("\n".join(lines).encode() + b"\n" + rest)
-    return [Shard(file, "openai", "chat") for file in find([Path(".")])]
+        path = tmp_path / name
+        path.write_bytes("\n".join(lines).encode() + b"\n" + rest)
+        files.append(LogFile(str(path), path.stat().st_size, "1", sha256="aa"))
+    return shards.plan(files, OPTIONS)
 
 
 @pytest.fixture
 def handoff(tmp_path):
     handoff = Handoff(tmp_path, "ingest-1")
-    handoff.open()
-    return handoff
+    with handoff.held():
+        yield handoff
+
+
+def _run(build, workers=1):
+    run_pipeline(build, runners.local(workers))
 
 
 def _turn(index: int, part: str) -> Turn:
@@ -61,55 +87,101 @@ def _batch(part: str, rows: int) -> tuple[Partition, pa.RecordBatch]:
     return Partition("turns", NIGHT, part), to_batch("turns", NIGHT, turns)
 
 
-def test_read_shards(shards, handoff):
+def test_stage_shards(planned, job, handoff):
     def check(found):
-        assert [(s.file.name, len(lines)) for s, lines in found] == [
-            ("a.jsonl", 100),
-            ("a.jsonl", 51),
+        assert [(Path(done.name).name, done.lines) for done in found] == [
+            ("a.jsonl", 151),
             ("b.jsonl", 1),
         ]
 
-    def build(pipeline):
-        read = pipeline | beam.Create(shards) | ReadShards(2**20, handoff)
-        assert_that(read, check)
-
-    run_pipeline(build, workers=1)
-    assert {(s.name, s.lines) for s in handoff.shards()} == {("a.jsonl", 151), ("b.jsonl", 1)}
+    _run(lambda p: assert_that(p | beam.Create(planned) | StageShards(job, LOAD, handoff), check))
 
 
-def test_parse_lines(shards):
-    def check(found):
-        ((shard, parsed),) = found
-        assert shard == shards[0]
-        assert [turn.content for c in parsed.conversations for turn in c.turns] == ["hi"]
-        assert [reject.reason for reject in parsed.rejects] == [ReasonCode.INVALID_JSON]
+def test_one_assembler_serves_a_process(planned, job, handoff, tmp_path):
+    def load():
+        with (tmp_path / "loaded").open("a") as file:
+            file.write("x")
+        return LOAD()
 
-    lines = [Line(0, b'{"messages": [{"role": "user", "content": "hi"}]}'), Line(50, b"{")]
-
-    def build(pipeline):
-        assert_that(pipeline | beam.Create([(shards[0], lines)]) | ParseLines(b"k"), check)
-
-    run_pipeline(build, workers=1)
+    _run(lambda p: p | beam.Create(planned) | StageShards(job, load, handoff))
+    assert (tmp_path / "loaded").read_text() == "x"
 
 
-def test_to_batches(shards):
-    turns = (_turn(0, "a.jsonl"), _turn(1, "a.jsonl"))
-    parsed = Parsed([Conversation(conversation_id="a", turns=turns)], [])
+def _stage(planned, job, handoff, workers=1, load=LOAD):
+    stage = StageLogs(planned, job=job, load=load, handoff=handoff)
+    _run(lambda pipeline: pipeline | stage, workers)
+    return sorted((file.table, Path(file.part).name, file.rows) for file in handoff.staged())
 
-    def build(pipeline):
-        batches = pipeline | beam.Create([(shards[0], parsed)]) | ToBatches(NIGHT)
-        rows = batches | beam.MapTuple(lambda partition, batch: (partition.part, batch.num_rows))
-        assert_that(rows, equal_to([("a.jsonl", 2)]))
 
-    run_pipeline(build, workers=1)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stage_logs_in_any_number_of_processes(workers, planned, job, handoff, capfd):
+    assert _stage(planned, job, handoff, workers) == [
+        ("conversations", "a.jsonl", 150),
+        ("conversations", "b.jsonl", 1),
+        ("rejects", "a.jsonl", 1),
+        ("turns", "a.jsonl", 150),
+        ("turns", "b.jsonl", 1),
+    ]
+    assert handoff.done() == 2
+    assert capfd.readouterr().err == "", "where nothing went wrong nothing is said"
+
+
+def test_workers_are_dealt_shards_by_turns(job, handoff, tmp_path):
+    """`shards.plan` orders them for that."""
+
+    def load():
+        import os
+
+        class Telling:
+            def assemble(self, raw, line, origin):
+                Path(f"{origin.file}.{os.getpid()}").touch()
+                return reject(ReasonCode.WRONG_SHAPE, line, origin.file, "")
+
+        return Telling()
+
+    planned = []
+    for number in range(6):
+        path = tmp_path / str(number)
+        path.write_bytes(b"{}\n")
+        planned.append(Shard(LogFile(str(path), 3, "1"), Container.LINES, Span(), None, "x"))
+    _stage(planned, job, handoff, workers=2, load=load)
+    dealt = {}
+    for told in tmp_path.glob("[0-9].*"):
+        dealt.setdefault(told.suffix, set()).add(told.stem)
+    assert sorted(map(sorted, dealt.values())) == [["0", "2", "4"], ["1", "3", "5"]]
+
+
+class Unplugged(Exception):
+    """A worker's disk is gone."""
+
+
+class _Failing:
+    """An assembler that fails at the second log."""
+
+    def __init__(self, load):
+        self._assembler = load()
+
+    def assemble(self, raw, line, origin):
+        if origin.file.endswith("b.jsonl"):
+            raise Unplugged("the disk is gone")
+        return self._assembler.assemble(raw, line, origin)
+
+
+def test_a_failed_shard_is_all_that_the_next_attempt_does(planned, job, handoff):
+    with pytest.raises(Unplugged, match="the disk is gone"):
+        _stage(planned, job, handoff, load=partial(_Failing, LOAD))
+    ids = {shard.id for shard in planned}
+    assert handoff.resume(ids) == {planned[0].id}
+    _stage([shard for shard in planned if shard.id != planned[0].id], job, handoff)
+    assert sum(done.lines for done in handoff.complete(ids)) == 152
 
 
 def _write(root, batches, handoff, **limits):
     def build(pipeline):
-        staged = pipeline | beam.Create(batches, reshuffle=False) | WriteParquet(root, **limits)
-        return staged | HandOver(handoff)
+        created = pipeline | beam.Create(batches, reshuffle=False)
+        return created | WriteParquet(root, handoff.note, **limits) | HandOver(handoff)
 
-    run_pipeline(build, workers=1)
+    _run(build)
     return sorted((file.part, file.rows) for file in handoff.staged())
 
 
@@ -149,31 +221,44 @@ def test_a_failed_pipeline_leaves_no_open_file(tmp_path, handoff):
 
     def build(pipeline):
         batches = pipeline | beam.Create([_batch("a", 1), _batch("b", 1)], reshuffle=False)
-        return batches | beam.Map(fail) | WriteParquet(tmp_path)
+        return batches | beam.Map(fail) | WriteParquet(tmp_path, handoff.note)
 
     with pytest.raises(Exception, match="out of order"):
-        run_pipeline(build, workers=1)
+        _run(build)
     assert list(tmp_path.rglob("*.parquet")) == []
 
 
-def _stage(shards, root, handoff, workers):
-    stage = StageLogs(shards, root=root, handoff=handoff, log_date=NIGHT, limit=2**20, secret=b"k")
-    run_pipeline(lambda pipeline: pipeline | stage, workers=workers)
-    return sorted((file.table, file.part, file.rows) for file in handoff.staged())
+def test_what_a_worker_warns_of_is_logged_here(caplog):
+    def warn(element):
+        import logging
+
+        logging.getLogger("driftmine").warning("a disk is nearly full")
+
+    _run(lambda pipeline: pipeline | beam.Create([1]) | beam.Map(warn), workers=2)
+    assert "a disk is nearly full" in caplog.text
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_stage_logs_in_any_number_of_processes(workers, shards, tmp_path, handoff):
-    assert _stage(shards, tmp_path, handoff, workers) == [
-        ("rejects", "a.jsonl", 1),
-        ("turns", "a.jsonl", 150),
-        ("turns", "b.jsonl", 1),
-    ]
-    assert handoff.done() == 2
+def test_an_error_of_ours_is_raised_as_it_was(workers):
+    def fail(element):
+        raise SourceUnavailable("s3://logs/a: access denied.\n  Check it, and run again.")
+
+    with pytest.raises(SourceUnavailable) as raised:
+        _run(lambda pipeline: pipeline | beam.Create([1]) | beam.Map(fail), workers)
+    assert str(raised.value) == "s3://logs/a: access denied.\n  Check it, and run again."
 
 
-def test_what_crosses_processes_can_be_pickled(shards, handoff):
-    for thing in (shards, handoff.folder, Line(0, b"x"), _turn(0, "a"), _batch("a", 1)):
+def test_another_error_of_a_worker_is_raised_with_its_text():
+    def fail(element):
+        raise OSError("no space left on device")
+
+    with pytest.raises(RuntimeError, match="no space left on device"):
+        _run(lambda pipeline: pipeline | beam.Create([1]) | beam.Map(fail), 2)
+
+
+def test_what_crosses_processes_can_be_pickled(planned, job):
+    done = ShardDone(shard="a", name="a", lines=1, suppressed={NIGHT: 1})
+    for thing in (planned, job, done, LOAD.args):
         assert pickle.loads(pickle.dumps(thing)) == thing
 
 

@@ -9,10 +9,11 @@ from apache_beam.testing.util import assert_that
 
 from ingestion.handoff import Handoff
 from ingestion.job import ingest
+from ingestion.logs.places import find
 from ingestion.options import IngestionOptions
-from ingestion.sources import find
 from mining import harvest
 from mining.detector import load_detector
+from mining.harvest import TurnsFile
 from mining.job import MineReport, mine
 from mining.options import MiningOptions
 from mining.transforms import DetectFollowUps, ReadTurns
@@ -53,8 +54,8 @@ def ingested(catalog: Catalog, tmp_path: Path) -> Callable[..., None]:
         path = tmp_path / log
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         ingest(
-            catalog, logs=find([path]), log_date=NIGHT, options=IngestionOptions(), user_key=b"key",
-            now=NOW,
+            catalog, logs=find([str(path)]), log_date=NIGHT, options=IngestionOptions(),
+            user_key=b"key", now=NOW,
         )  # fmt: skip
 
     return run
@@ -185,22 +186,23 @@ def test_detect_follow_ups_is_its_twin(catalog: Catalog, ingested: Callable) -> 
     ingested(CHATS)
     (file,) = live_files(catalog, "turns")
     detector = load_detector(MiningOptions())
-    (conversations,) = harvest.read_conversations(catalog.root / file.path)
+    (facts,) = live_files(catalog, "conversations")
+    turns = TurnsFile(file.path, (facts.path,))
+    (conversations,) = harvest.read_conversations(catalog.root, turns)
     found = harvest.detect(detector, conversations)
     expected = {p: b.num_rows for p, b in harvest.to_batches(detector, NIGHT, found)}
     handoff = Handoff(catalog.root, "mine-test")
-    handoff.open()
 
     def same(batches: list) -> None:
         assert {p: b.num_rows for p, b in batches} == expected
 
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+    with handoff.held(), beam.Pipeline(runner="FnApiRunner") as pipeline:
         batches = (
             pipeline
-            | beam.Create([file.path])
+            | beam.Create([turns])
             | ReadTurns(catalog.root, handoff)
             | DetectFollowUps(lambda: load_detector(MiningOptions()), NIGHT)
         )
         assert_that(batches, same)
-    assert [shard.lines for shard in handoff.shards()] == [len(CHATS)]
+    assert [shard.lines for shard in handoff.complete({file.path})] == [len(CHATS)]
     assert Partition("signals", NIGHT, f"default@{detector.version}") in expected

@@ -20,7 +20,7 @@ from warehouse.query import (
     stale_dates,
     watermark,
 )
-from warehouse.records import ReasonCode, Reject
+from warehouse.records import ReasonCode, Redaction, Reject
 from warehouse.schema import Partition
 
 OTHER_NIGHT = dt.date(2026, 11, 19)
@@ -73,8 +73,11 @@ def test_log_dates_and_newest_commit_of_a_table(store) -> None:
     assert log_dates(store.catalog, "signals") == [OTHER_NIGHT]
 
 
-def counted(name: str, lines: int, duplicates: int) -> SourceFile:
-    return SourceFile(name=name, path=name, size=1, sha256=name, lines=lines, duplicates=duplicates)
+def counted(name: str, night: dt.date, lines: int, duplicates: int, suppressed: int) -> SourceFile:
+    return SourceFile(
+        name=name, log_date=night, size=1, stamp="", sha256=name, lines=lines,
+        duplicates=duplicates, suppressed=suppressed,
+    )  # fmt: skip
 
 
 def reject(reason: str) -> Reject:
@@ -85,15 +88,24 @@ def reject(reason: str) -> Reject:
 
 def test_a_night_is_counted_as_it_stands_now(store) -> None:
     assert night_counts(store.catalog, store.night) == NightCounts(
-        log_date=store.night, lines_in=0, conversations=0, turns=0, rejected=0,
-        rejected_by_reason={}, duplicates=0, suppressed=0,
+        log_date=store.night, lines_in=0, conversations=0, near_duplicates=0, turns=0,
+        seed_pairs=0, rejected=0, rejected_by_reason={}, duplicates=0, suppressed=0, redacted={},
     )  # fmt: skip
     store.publish(
         "1",
-        store.stage("turns", "a", [store.turn(i) for i in range(8)]),
+        store.stage("turns", "a", [store.turn(i, carried=i < 2) for i in range(8)]),
+        store.stage(
+            "conversations",
+            "a",
+            [
+                store.facts(1, redactions=(Redaction("EMAIL", 2), Redaction("IP", 1)), cluster="c"),
+                store.facts(2, redactions=(Redaction("EMAIL", 3),)),
+            ],
+        ),
+        store.stage("conversations", "b", [store.facts(3, cluster="c")]),
         store.stage("turns", "b", [store.turn(8)]),
         store.stage("rejects", "a", [reject("invalid_json"), reject("id_clash")]),
-        sources=[counted("a", 5, 1), counted("b", 1, 0)],
+        sources=[counted("a", store.night, 6, 1, 1), counted("b", store.night, 1, 0, 0)],
     )
     b = Partition("rejects", store.night, "b")
     store.publish(
@@ -101,13 +113,14 @@ def test_a_night_is_counted_as_it_stands_now(store) -> None:
         store.stage("turns", "b", [store.turn(8), store.turn(12), store.turn(13)]),
         store.stage("rejects", "b", [reject("invalid_json")]),
         replaces={b, Partition("turns", store.night, "b")},
-        sources=[counted("b", 5, 2)],
+        sources=[counted("b", store.night, 5, 2, 0)],
     )
     store.publish("3", store.stage("turns", "a", [], OTHER_NIGHT), night=OTHER_NIGHT,
-                  sources=[counted("a", 9, 9)])  # fmt: skip
+                  sources=[counted("a", OTHER_NIGHT, 9, 9, 0)])  # fmt: skip
     assert night_counts(store.catalog, store.night) == NightCounts(
-        log_date=store.night, lines_in=10, conversations=4, turns=11, rejected=3,
-        rejected_by_reason={"invalid_json": 2, "id_clash": 1}, duplicates=3, suppressed=0,
+        log_date=store.night, lines_in=11, conversations=3, near_duplicates=2, turns=9,
+        seed_pairs=0, rejected=3, rejected_by_reason={"invalid_json": 2, "id_clash": 1},
+        duplicates=3, suppressed=1, redacted={"EMAIL": 5, "IP": 1},
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from warehouse.query import connect, refresh_if_stale, refresh_views
-from warehouse.records import SignalKind
+from warehouse.records import SignalKind, SystemPrompt
 from warehouse.schema import TABLES
 from warehouse.views import DATABASE, SCRIPT
 
@@ -80,6 +80,23 @@ def test_a_query_for_one_night_opens_no_other_files(store) -> None:
         store.publish(run, store.stage("turns", "a", [store.turn(1)], night), night=night)
     (plan,) = store.sql(f"EXPLAIN SELECT * FROM turns WHERE log_date = '{OTHER_NIGHT}'")
     assert "1/2" in plan[1]
+
+
+def test_a_turn_is_shown_once_and_its_context_rows_are_not(store) -> None:
+    later = dt.date(2026, 11, 21)
+    store.publish("1", store.stage("turns", "a", [store.turn(0), store.turn(1)]))
+    went_on = [store.turn(i, carried=i < 2) for i in range(3)]
+    store.publish("2", store.stage("turns", "b", went_on, later), night=later)
+    assert store.sql("SELECT log_date, turn_id FROM turns ORDER BY ALL") == [
+        (store.night, "turn-0"), (store.night, "turn-1"), (later, "turn-2"),
+    ]  # fmt: skip
+
+
+def test_a_system_prompt_is_shown_once(store) -> None:
+    prompt = SystemPrompt(prompt_hash="aa", content="Be brief.")
+    parts = [store.stage("system_prompts", part, [prompt]) for part in "ab"]
+    store.publish("1", *parts)
+    assert store.sql("FROM system_prompts") == [(store.night, "aa", "Be brief.")]
 
 
 @pytest.mark.parametrize("table", ["signals", "dsat_turns"])

@@ -1,0 +1,64 @@
+"""Redaction by rules: the texts of a conversation in, the same without what must not be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from ingestion.redact.finder import BEFORE, Finder
+from ingestion.redact.options import Kind
+from ingestion.redact.patterns import load_rules
+from ingestion.redact.placeholders import Placeholders, masked
+from ingestion.redact.regions import regions
+from ingestion.redact.spans import replaced
+
+# Times that a text is looked at anew after something was replaced in it: a word may then stand
+# near enough to a number, or what overlapped stand alone. One is enough for nearly all.
+_ROUNDS = 8
+
+
+class Redacted(msgspec.Struct, frozen=True, gc=False):
+    """The texts of a conversation, redacted, and how many things were replaced."""
+
+    texts: list[str]
+    counts: dict[str, int]  # by kind
+
+
+class Redactor:
+    """Replaces what the rules of some kinds find. Costly to build: once a process."""
+
+    def __init__(self, kinds: Collection[Kind] = tuple(Kind)) -> None:
+        self._finder = Finder(load_rules(kinds))
+
+    def redact(
+        self, texts: Sequence[str], *, language: str | None, country: str | None
+    ) -> Redacted:
+        """Redact the texts of one conversation, in its order.
+
+        `language`: ISO 639-1; `country`: ISO 3166 code or English name. What is done to a text
+        depends on it and on those before it only, so a longer state of the conversation begins
+        as the shorter one did. Texts that were redacted come back as they are.
+        """
+        if not self._finder.hits("\n".join(texts).encode()):
+            return Redacted(list(texts), {})
+        places = regions(language, country)
+        placeholders = Placeholders()
+        done: list[str] = []
+        before = b""
+        for text in texts:
+            redacted = self._redact(text.encode(), before, places, placeholders)
+            before = masked(redacted)[-BEFORE:] + b"\n"
+            done.append(redacted.decode())
+        return Redacted(done, dict(placeholders.counts))
+
+    def _redact(
+        self, text: bytes, before: bytes, places: Sequence[str], placeholders: Placeholders
+    ) -> bytes:
+        placeholders.see(text)
+        for _ in range(_ROUNDS):
+            spans = self._finder.find(before + masked(text), len(before), places)
+            if not spans:
+                break
+            text = replaced(text, spans, len(before), placeholders)
+        return text

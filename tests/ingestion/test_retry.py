@@ -1,0 +1,81 @@
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from ingestion.options import IngestionOptions
+from ingestion.retry import retry
+from warehouse.errors import SourceUnavailable
+from warehouse.query import generations, night_counts
+
+NIGHT = dt.date(2026, 3, 1)
+LATER = dt.date(2026, 3, 2)
+NOW = dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def again(catalog):
+    def run(log_date=None, **options):
+        return retry(
+            catalog,
+            log_date=log_date,
+            options=IngestionOptions(**{"max_reject_share": 1.0} | options),
+            user_key=b"a secret",
+            now=NOW,
+        )
+
+    return run
+
+
+@pytest.fixture
+def half_read(chat, write_log, ingest_night) -> Path:
+    """A log of another shape, read as openai; and one that is fine."""
+    own = {"chat": [{"who": "user", "says": "hi"}]}
+    log = write_log("own.jsonl", own, own)
+    ingest_night(log, format="openai", max_reject_share=1.0)
+    ingest_night(write_log("fine.jsonl", chat("1", "x")))
+    return log
+
+
+MAPPING = {"messages": "chat", "role": "who", "content": "says"}
+
+
+def test_after_the_settings_were_mended(again, half_read, catalog, sql):
+    from ingestion.formats.mapping_options import Mapping
+
+    (report,) = again(mapping=Mapping(**MAPPING))
+    assert (report.published, report.log_date) == (True, NIGHT)
+    assert report.new_files == (str(half_read.resolve()),)
+    # Records without an id are known by their bytes: the second is a copy.
+    assert (report.conversations, report.duplicates, report.rejected) == (1, 1, 0)
+    assert sql("SELECT content FROM turns ORDER BY 1") == [("hi",), ("x",)]
+    assert night_counts(catalog, NIGHT).rejected == 0
+    assert again(mapping=Mapping(**MAPPING)) == []
+
+
+def test_nothing_that_was_mended_changes_nothing(again, half_read, catalog):
+    before = generations(catalog, "turns", NIGHT)
+    for _ in range(2):
+        (report,) = again(format="openai")
+        assert (report.published, report.new_files) == (False, ())
+    assert generations(catalog, "turns", NIGHT) == before
+    assert night_counts(catalog, NIGHT).rejected == 2
+
+
+def test_after_the_log_was_mended(again, half_read, chat, sql):
+    half_read.write_text("".join(json.dumps(chat(i, "mended")) + "\n" for i in "ab"))
+    (report,) = again()
+    assert (report.conversations, report.rejected) == (2, 0)
+    assert sql("SELECT count(*) FROM turns WHERE content = 'mended'") == [(2,)]
+
+
+def test_a_log_that_is_gone_is_named(again, half_read):
+    half_read.unlink()
+    with pytest.raises(SourceUnavailable, match=r"own\.jsonl"):
+        again()
+
+
+def test_only_the_night_that_is_named(again, half_read):
+    assert again(LATER) == []
+    assert len(again(NIGHT)) == 1
