@@ -25,7 +25,7 @@ check: $(INSTALLED) ## style, types and import layers, as CI does
 bench: $(INSTALLED) ## the figures of docs/measurements.md that need no data of your own
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/nightly.py examples/logs/*.jsonl*
-	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/ingest.py cpu
 
 # torch comes from constraints.txt as a CPU build where one is at hand; for a GPU see README.md.
 $(INSTALLED): pyproject.toml constraints.txt
