@@ -177,6 +177,9 @@ def test_the_last_word_counts_at_once_and_night_by_night(new_world, records):
     for log in logs(records):
         by_night.ingest(*log)
     assert told(at_once) == told(by_night) == last_words(records)
+    again = at_once.ingest(*records), by_night.ingest(*log)
+    assert [settled.rewritten for settled in again] == [set(), set()]
+    assert told(at_once) == told(by_night) == last_words(records)
 
 
 @settings(max_examples=15, deadline=None)
