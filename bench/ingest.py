@@ -18,114 +18,24 @@ Each ingestion is a process of its own. --json prints one JSON object.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import random
-import resource
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import synthetic
+from one_ingestion import SECRET, finish, start
 
-NIGHT = dt.date(2026, 3, 1)
-NOW = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
-SECRET = b"bench"
 CPU_TARGETS = {1: 1.2, 2: 1.25}
 MEMORY_TARGET = 1.4
 LONG_LINE = 2**20  # bytes; `account` runs with this limit
-
-
-def cpu_s() -> float:
-    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-# ---- one ingestion, in a process of its own -------------------------------------------------
-
-
-def ingest(logs: Path, root: Path, options: dict[str, Any], engine: str) -> dict[str, Any]:
-    """Ingest the logs; the report, and CPU and wall seconds without those of importing."""
-    from ingestion import job
-    from ingestion.logs.places import find
-    from ingestion.options import IngestionOptions
-    from warehouse.catalog import Catalog
-
-    if engine == "plain":
-        job._stage = without_beam
-    catalog = Catalog.open(root)
-    began, started = cpu_s(), time.monotonic()
-    report = job.ingest(
-        catalog,
-        logs=find([str(logs)]),
-        log_date=NIGHT,
-        options=IngestionOptions(**options),
-        user_key=SECRET,
-        now=NOW,
-    )
-    found = {"cpu_s": cpu_s() - began, "wall_s": time.monotonic() - started}
-    catalog.close()
-    names = [name for name in report.__struct_fields__ if name not in ("files", "new_files")]
-    return found | {name: getattr(report, name) for name in names}
-
-
-def without_beam(run: Any, planned: Sequence[Any], progress: Any) -> list[Any]:
-    """What `ingestion.job` does with Beam, by a loop over the shards or a pool of processes."""
-    if run.options.workers == 1:
-        prepare(run.assembly)
-        for shard in planned:
-            stage(run.job, run.handoff, shard)
-    else:
-        # Fresh processes, as Beam's are.
-        context = get_context("spawn")
-        with context.Pool(run.options.workers, prepare, (run.assembly,)) as pool:
-            pool.map(partial(stage, run.job, run.handoff), planned, chunksize=1)
-            pool.close()
-            pool.join()
-    return run.handoff.complete({shard.id for shard in planned})
-
-
-def prepare(assembly: Any) -> None:
-    global assembler
-    from ingestion.assemble import Assembler
-
-    assembler = Assembler(assembly)
-
-
-def stage(job: Any, handoff: Any, shard: Any) -> None:
-    from ingestion.stage import stage_shard
-
-    handoff.finish(stage_shard(shard, job, assembler, handoff.note))
-
-
-def start(logs: Path, root: Path, engine: str = "Beam", **options: Any) -> subprocess.Popen[str]:
-    """Begin an ingestion in a session of its own."""
-    words = ["one", "--logs", str(logs), "--root", str(root), "--engine", engine]
-    command = [sys.executable, __file__, *words, "--options", json.dumps(options)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, errors = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"an ingestion failed:\n{errors}")
-    found: dict[str, Any] = json.loads(out)
-    return found
 
 
 # ---- cpu -------------------------------------------------------------------------------------
@@ -322,26 +232,18 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measure", choices=[*MEASURES, "one"])
+    parser.add_argument("measure", choices=list(MEASURES))
     parser.add_argument("--conversations", type=int, default=50_000)
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    for hidden in ("--logs", "--root", "--engine", "--options"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
     return parser
 
 
 def main() -> None:
     args = parser().parse_args()
-    if args.measure == "one":
-        options = json.loads(args.options)
-        print(
-            json.dumps(ingest(Path(args.logs), Path(args.root), options, args.engine), default=str)
-        )
-        return
     with tempfile.TemporaryDirectory() as folder:
         found = MEASURES[args.measure](args, Path(folder))
     if args.json:

@@ -150,7 +150,6 @@ STAYS = {
     "a version in four parts": "version 1.20.3.4 and v1.20.3.4",
     "a C++ name": "std::vector<int> a::b",
     "a MAC address": "00:1a:2b:3c:4d:5e",
-    "an SSN with no word": "123-45-6789",
     "a UUID": "550e8400-e29b-41d4-a716-446655440000",
     "a commit": "commit 3f786850e387550fdab836ed7e6dc881de23001b",
     "a date and a time": "2024-05-12T12:30:45.123456Z, 12.05.2024, 05/12/2024 10:11:12",
