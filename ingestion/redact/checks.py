@@ -41,6 +41,8 @@ _NO_MAILBOX = frozenset(("git", "hg", "svn"))  # accounts of code hosts: git@hos
 _AT = re.compile(r" ?[\[({<](?:at|@)[\])}>] ?| at ")
 _DOT = re.compile(r" ?[\[({<](?:dot|\.)[\])}>] ?| dot ")
 
+_BRACKETED = re.compile(r"[\[(](?:\.|dot)[\])]")  # as reports write them: 192[.]0[.]2[.]1
+
 # Addresses of public resolvers: they stand in every manual, and no person has one.
 _RESOLVERS = frozenset(
     "8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.222.222 208.67.220.220 "
@@ -72,7 +74,7 @@ def whole(value: str, _: Sequence[str]) -> str | None:
 
 def card(value: str, _: Sequence[str]) -> str | None:
     """A payment card: Luhn, and an issuer that gives such numbers."""
-    digits = clean(value, " -")
+    digits = clean(value, " -.")
     return digits if _ISSUERS.fullmatch(digits) and luhn.is_valid(digits) else None
 
 
@@ -84,7 +86,7 @@ def account(value: str, _: Sequence[str]) -> str | None:
 
 def email(value: str, _: Sequence[str]) -> str | None:
     """An e-mail address, and no file name or account of a code host."""
-    mailbox, _at, domain = value.lower().rpartition("@")
+    mailbox, _at, domain = value.lower().replace("%40", "@").rpartition("@")
     if mailbox in _NO_MAILBOX or domain.rpartition(".")[2] in _FILE_ENDS:
         return None
     return f"{mailbox}@{domain}"
@@ -99,8 +101,10 @@ def email_spelled(value: str, _: Sequence[str]) -> str | None:
 def address(value: str, _: Sequence[str]) -> str | None:
     """An IP address of the public internet that may be a person's."""
     try:
-        ip = ipaddress.ip_address(value)
+        ip = ipaddress.ip_address(_BRACKETED.sub(".", value))
     except ValueError:
+        return None
+    if str(ip).endswith(".0.0"):  # a network, or a version
         return None
     return str(ip) if ip.is_global and not ip.is_multicast and str(ip) not in _RESOLVERS else None
 

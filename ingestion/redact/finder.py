@@ -6,11 +6,14 @@ rules can match at all; only those look for spans, and only what they find is ch
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import re2
 
+from ingestion.redact import folding
 from ingestion.redact.checks import named
 from ingestion.redact.options import Kind
 from ingestion.redact.patterns import Rule
@@ -21,8 +24,8 @@ from warehouse.errors import SettingsError
 BEFORE = 48
 AFTER = 24
 
-# Candidates of one rule in one text that are checked. A text with more is a table: from there on
-# what looks like one counts as one, so the cost is bounded and nothing leaks.
+# Candidates of one rule in one conversation that are checked. One with more is a table: from there
+# on what looks like one counts as one, so the cost is bounded and nothing leaks.
 CHECKED = 2_000
 
 _CUTS = 3  # words cut from the end of a candidate that does not check
@@ -32,8 +35,13 @@ _SET_MEMORY = 64 << 20
 _RULE_MEMORY = 8 << 20
 
 # What makes a number part of something longer, right before it and right after it.
-_GLUED_BEFORE = r"[0-9A-Za-z_][\-.,/\\_]|[0-9]:|[\-/\\$~^*+%@_]|[€£¥₹]\s?"
-_GLUED_AFTER = r"^(?:[0-9A-Za-z_%@]|\s?[€£¥₹元円원]|[.,][0-9]|[\-/_][0-9A-Za-z])"
+_GLUED_BEFORE = r"[0-9A-Za-z_][\-./\\_]|\b[0-9]{1,2},|[0-9]:|[\-/\\$~^*+%@_]|[€£¥₹]\s?"
+_GLUED_AFTER = (
+    r"^(?:[0-9A-Za-z_%@]|\s?[€£¥₹元円원]|\.[0-9]|,[0-9]{1,2}(?:[^0-9]|$)|[\-/_][0-9A-Za-z])"
+)
+
+# Groups of a card, of which the last three would be a phone.
+_FOURS = re.compile(rb"\d{4} \d{4} \d{4}\b")
 
 _RANK = {kind.value: rank for rank, kind in enumerate(Kind)}
 
@@ -44,21 +52,53 @@ class Finder:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = [_CompiledRule(rule) for rule in rules]
         self._set = re2.Set.SearchSet(_options(_SET_MEMORY))
-        for rule in rules:
-            self._set.Add(rule.pattern)
+        for pattern in (*(rule.pattern for rule in rules), folding.WIDE):
+            self._set.Add(pattern)
         self._set.Compile()
+        self._wide = len(rules)
+        self._row = _compiled(folding.ROW, "folding.ROW")
 
-    def hits(self, text: bytes) -> Sequence[int]:
-        """Which rules match somewhere, before any check: one pass over the text."""
+    def may_find(self, text: bytes) -> bool:
+        """Whether any rule matches, before any check: one pass over the text."""
+        return bool(self._hits(self._apart(text)))
+
+    def find(
+        self, text: bytes, before: bytes, regions: Sequence[str], checked: Counter[str]
+    ) -> list[Span]:
+        """Spans of `text`, in order and apart; what stood `before` it is context only.
+
+        Candidates that are checked are counted in `checked`, by rule.
+        """
+        text = self._apart(text)
+        hits = self._hits(text)
+        if self._wide not in hits:
+            return self._found(text, hits, before, regions, checked)
+        narrow = folding.Narrow(text)
+        text = self._apart(narrow.text)
+        spans = self._found(text, self._hits(text), before, regions, checked)
+        return [narrow.widened(span) for span in spans]
+
+    def _apart(self, text: bytes) -> bytes:
+        # Before the set sees it: groups that may begin at any number have too many states for it.
+        return folding.one_by_one(text) if self._row.search(text) else text
+
+    def _hits(self, text: bytes) -> Sequence[int]:
         return self._set.Match(text) or ()
 
-    def find(self, text: bytes, start: int, regions: Sequence[str]) -> list[Span]:
-        """Spans from byte `start` on, in order and apart; what stands before is context only."""
-        spans = [
+    def _found(
+        self,
+        text: bytes,
+        hits: Sequence[int],
+        before: bytes,
+        regions: Sequence[str],
+        checked: Counter[str],
+    ) -> list[Span]:
+        spans = (
             span
-            for hit in self.hits(text[start:])
-            for span in self._rules[hit].find(text, start, regions)
-        ]
+            for hit in hits
+            if hit != self._wide
+            for span in self._rules[hit].find(text, before, regions, checked)
+        )
         return apart(sorted(spans, key=_precedence))
 
 
@@ -66,6 +106,7 @@ class _CompiledRule:
     """One rule, compiled."""
 
     def __init__(self, rule: Rule) -> None:
+        self._id = rule.id
         self._kind = rule.kind.value
         self._pattern = _compiled(rule.pattern, rule.id)
         self._group = 1 if self._pattern.groups else 0
@@ -77,32 +118,35 @@ class _CompiledRule:
         self._denied_after = _compiled(_GLUED_AFTER, rule.id) if rule.alone else None
         self._cuts = _CUTS if rule.cut else 0
 
-    def find(self, text: bytes, start: int, regions: Sequence[str]) -> Iterator[Span]:
-        """Spans from byte `start` on, in order."""
-        checked = 0
+    def find(
+        self, text: bytes, before: bytes, regions: Sequence[str], checked: Counter[str]
+    ) -> Iterator[Span]:
+        """Spans of `text`, in order."""
+        shift = start = len(before)
+        text = before + text
         needs_word = self._context is not None and self._countries.isdisjoint(regions)
         if needs_word and not self._context.search(text):
             return
         while match := self._pattern.search(text, start):
             begin, end = match.span(self._group)
             start = match.end()
-            before, after = text[max(0, begin - BEFORE) : begin], text[end : end + AFTER]
-            if self._denied_before is not None and self._denied_before.search(before):
+            near, after = text[max(0, begin - BEFORE) : begin], text[end : end + AFTER]
+            if self._denied_before is not None and self._denied_before.search(near):
                 continue
-            if needs_word and not self._context.search(before + b"\0" + after):
+            if needs_word and not self._context.search(near + b"\0" + after):
                 continue
             value = text[begin:end]
-            checked += 1
+            checked[self._id] += 1
             found = (
                 self._checked(value, after, regions)
-                if checked <= CHECKED
+                if checked[self._id] <= CHECKED
                 else (value, value.decode())
             )
             if found:
                 kept, normalised = found
                 start = begin + len(kept)
-                yield Span(begin, start, self._kind, normalised)
-            elif self._cuts and b" " in value:
+                yield Span(begin - shift, start - shift, self._kind, normalised)
+            elif self._cuts and b" " in value and not _FOURS.match(value):
                 # It may begin with a number too many: 2 415-555-0123.
                 start = begin + value.index(b" ") + 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberFormat
@@ -28,6 +29,7 @@ _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")  # an IP address, or a version
 _RANGE = re.compile(r"[1-9]\d{3,} ?[-–] ?\d{4,}|[1-9]\d* ?[-–] ?\d{5,}")  # 10000-20000
 _CHINESE_MOBILE = re.compile(r"1[3-9]\d{9}")
+_SHORTEST = 7  # digits of a local number
 _LONGEST = 24  # characters of a number with its separators
 
 
@@ -83,12 +85,13 @@ def _valid(value: str, regions: Sequence[str]) -> str | None:
 
 
 def _possible(value: str, regions: Sequence[str]) -> str | None:
-    if _RANGE.fullmatch(value):
+    digits = "".join(_GROUP.findall(value))
+    if _RANGE.fullmatch(value) or len(digits) < _SHORTEST:
         return None
     for region in regions:
         number = _parse(value, region)
         if number is not None and phonenumbers.is_possible_number(number):
-            return "".join(_GROUP.findall(value))
+            return digits
     return None
 
 
@@ -116,4 +119,13 @@ def _other(value: str) -> bool:
         years == len(groups) or max(sizes) == 4 and sorted(sizes)[-2:] in ([2, 4], [1, 4])
     ):
         return True
-    return len(groups) > 2 and sizes.count(1) * 2 > len(groups)
+    return len(groups) > 2 and sizes.count(1) * 2 > len(groups) or _progresses(groups)
+
+
+def _progresses(groups: Sequence[str]) -> bool:
+    """Whether three numbers or more are a progression: by one step, or by one factor."""
+    numbers = list(map(int, groups))
+    pairs = list(pairwise(numbers))
+    by_step = len({b - a for a, b in pairs}) == 1
+    by_factor = all(b * numbers[0] == a * numbers[1] for a, b in pairs)
+    return len(numbers) > 2 and (by_step or by_factor)

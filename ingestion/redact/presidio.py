@@ -60,7 +60,7 @@ class PresidioRedactor:
             data = text.encode()
             placeholders.see(data)
             spans = self._spans(text, masked(data), language)
-            done.append(replaced(data, spans, 0, placeholders).decode())
+            done.append(replaced(data, spans, placeholders).decode())
         return Redacted(done, dict(placeholders.counts))
 
     def _spans(self, text: str, visible: bytes, language: str) -> list[Span]:

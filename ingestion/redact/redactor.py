@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -40,25 +41,34 @@ class Redactor:
         depends on it and on those before it only, so a longer state of the conversation begins
         as the shorter one did. Texts that were redacted come back as they are.
         """
-        if not self._finder.hits("\n".join(texts).encode()):
+        if not self._finder.may_find("\n".join(texts).encode()):
             return Redacted(list(texts), {})
         places = regions(language, country)
         placeholders = Placeholders()
+        checked = Counter[str]()
         done: list[str] = []
         before = b""
         for text in texts:
-            redacted = self._redact(text.encode(), before, places, placeholders)
+            data = text.encode()
+            placeholders.see(data)
+            redacted, checked = self._redact(data, before, places, placeholders, checked)
             before = masked(redacted)[-BEFORE:] + b"\n"
             done.append(redacted.decode())
         return Redacted(done, dict(placeholders.counts))
 
     def _redact(
-        self, text: bytes, before: bytes, places: Sequence[str], placeholders: Placeholders
-    ) -> bytes:
-        placeholders.see(text)
+        self,
+        text: bytes,
+        before: bytes,
+        places: Sequence[str],
+        placeholders: Placeholders,
+        checked: Counter[str],
+    ) -> tuple[bytes, Counter[str]]:
+        """The text redacted, and what was checked so far: as if only its result had been read."""
         for _ in range(_ROUNDS):
-            spans = self._finder.find(before + masked(text), len(before), places)
+            now = checked.copy()
+            spans = self._finder.find(masked(text), before, places, now)
             if not spans:
                 break
-            text = replaced(text, spans, len(before), placeholders)
-        return text
+            text = replaced(text, spans, placeholders)
+        return text, now

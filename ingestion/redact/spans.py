@@ -34,11 +34,11 @@ def _start(span: Span) -> int:
     return span.start
 
 
-def replaced(text: bytes, spans: Sequence[Span], shift: int, placeholders: Placeholders) -> bytes:
-    """`text` with placeholders for `spans`, in order, that count from `shift` bytes before it."""
+def replaced(text: bytes, spans: Sequence[Span], placeholders: Placeholders) -> bytes:
+    """`text` with placeholders for `spans`, in order."""
     pieces: list[bytes] = []
     at = 0
     for span in spans:
-        pieces += text[at : span.start - shift], placeholders.name(span.kind, span.value).encode()
-        at = span.end - shift
+        pieces += text[at : span.start], placeholders.name(span.kind, span.value).encode()
+        at = span.end
     return b"".join((*pieces, text[at:]))
