@@ -52,7 +52,7 @@ def ingest(
     at = intake.when(log_date, today, options)
     files = intake.find(logs, at, options)
     session.ensure_home()
-    with session.catalog() as catalog, session.console.progress() as progress:
+    with session.fresh_catalog() as catalog, session.console.progress() as progress:
         reports = [
             intake.read(session, catalog, night, new, at, options, progress)
             for night, new in intake.due(catalog, files, at).items()
@@ -71,8 +71,8 @@ def retry_rejects(
 
     options = _ingestion(session, format)
     at = intake.when(log_date, today, options)
-    with session.catalog() as catalog, session.console.progress() as progress:
-        reports = retry(
+    with session.fresh_catalog() as catalog, session.console.progress() as progress:
+        reports, gone = retry(
             catalog,
             log_date=at.log_date,
             options=options,
@@ -80,6 +80,8 @@ def retry_rejects(
             now=session.now,
             progress=progress,
         )
+    if gone:
+        session.console.note(f"gone, so their rejects stay: {', '.join(gone)}")
     return _ingested(session, reports, sum(len(report.files) for report in reports))
 
 
@@ -104,7 +106,7 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
     options = session.settings.mining
     if detector is not None:
         options = replace(options, detector=_from_here(detector))
-    with session.catalog() as catalog, session.console.progress() as progress:
+    with session.fresh_catalog() as catalog, session.console.progress() as progress:
         days = [day for day in log_dates(catalog, "turns") if first <= day < end]
         reports = [
             run(catalog, log_date=day, options=options, now=session.now, progress=progress)
@@ -119,7 +121,7 @@ def train(session: Session, change: Mapping[str, Any]) -> int:
     from driftmine.train import update
 
     options = _training(session, change)
-    with session.catalog() as catalog, session.console.progress() as progress:
+    with session.fresh_catalog() as catalog, session.console.progress() as progress:
         report = update(session, catalog, options, progress)
         if report is None:
             facts = _waiting(session, catalog, options)
@@ -134,7 +136,7 @@ def train(session: Session, change: Mapping[str, Any]) -> int:
 def preview_batch(session: Session, change: Mapping[str, Any]) -> int:
     """What the next update would lease, without leasing it."""
     options = _training(session, change)
-    with session.catalog() as catalog:
+    with session.fresh_catalog() as catalog:
         facts = _waiting(session, catalog, options)
     session.console.result(facts, lambda: render.facts("The next batch", facts.items()))
     return 0

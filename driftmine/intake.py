@@ -45,9 +45,12 @@ def when(said: str | None, today: dt.date, options: IngestionOptions) -> When:
 
 
 def find(logs: Sequence[str], at: When, options: IngestionOptions) -> list[LogFile]:
-    """The files that are meant. Raises SourceUnavailable, SettingsError."""
+    """The files that are meant. Raises SourceUnavailable; SettingsError, also for the format."""
     from ingestion.logs import places
+    from ingestion.shards import reader_of
 
+    if options.format != "auto":
+        reader_of(options.format, options.mapping)
     given = [os.path.expanduser(log) for log in logs]
     return places.find(given, roots=options.roots, log_date=at.log_date)
 

@@ -99,7 +99,11 @@ def nightly(
     logs = intake.find(named, at, settings.ingestion)
     session.ensure_home()
     night = NightReport(log_date=at.log_date or today)
-    with session.home.held(), session.catalog() as catalog, session.console.progress() as progress:
+    with (
+        session.home.held(),
+        session.fresh_catalog() as catalog,
+        session.console.progress() as progress,
+    ):
         with _timed(night, "ingest"):
             new = _ingest(session, catalog, logs, at, night, progress)
         session.console.safe_point()

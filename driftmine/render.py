@@ -84,8 +84,9 @@ def ingested(total: dict[str, Any], reports: Sequence[IngestReport], files: int)
         ("suppressed", total["suppressed"]),
         ("redacted", _counted(sum(total["redacted"].values()), total["redacted"])),
     ]
-    dates = ", ".join(str(report.log_date) for report in reports)
-    return facts(f"Ingested into {dates}", rows)
+    nights = sorted({night for report in reports for night in report.nights})
+    dates = ", ".join(map(str, nights)) if len(nights) < 5 else f"{nights[0]} to {nights[-1]}"
+    return facts(f"Ingested into {dates or 'nothing new'}", rows)
 
 
 def _with_twins(conversations: int, twins: int) -> str:

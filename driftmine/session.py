@@ -48,6 +48,19 @@ class Session:
         finally:
             catalog.close()
 
+    @contextmanager
+    def fresh_catalog(self) -> Iterator[Catalog]:
+        """The catalog, with the list of users who opted out as it is now: for all that may train.
+
+        Raises SettingsError also where that list cannot be read.
+        """
+        from ingestion.optouts import take_opt_outs
+
+        with self.catalog() as catalog:
+            if self.settings.ingestion.opt_out_users:
+                take_opt_outs(catalog, self.settings.ingestion, self.home.user_key())
+            yield catalog
+
     def ensure_home(self) -> None:
         """Make what the home lacks; settings that it has just been given are in force."""
         made = homes.create(self.home, self.settings.warehouse.catalog_url)

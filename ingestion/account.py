@@ -10,6 +10,7 @@ from pathlib import Path
 
 from warehouse.errors import CorruptStaging, QualityLimit
 from warehouse.query import clustered, redactions, scan
+from warehouse.records import ReasonCode
 from warehouse.staging import StagedFile
 
 # Every record that is read is a row of one of these, unless its user is suppressed.
@@ -129,9 +130,18 @@ def check_quality(account: Account, files: Sequence[StagedFile], max_reject_shar
     raise QualityLimit(
         f"{rejected} of {account.lines_in} lines were rejected, over the limit of "
         f"{max_reject_share:.0%} ([ingestion] max_reject_share):\n{reasons}\n"
-        f"Rejected lines by file: {_by_file(files)}. Nothing was published. Mend the logs, set "
-        "[ingestion] format if the shape was taken for another, or raise the limit; run again."
+        f"Rejected lines by file: {_by_file(files)}. Nothing was published. {_advice(account)} "
+        "or raise the limit; run again."
     )
+
+
+def _advice(account: Account) -> str:
+    if any(reason.reason == ReasonCode.ID_CLASH for reason in account.rejected):
+        return (
+            "Where ids are numbered afresh each night, set [ingestion] id_scope; give logs of "
+            "two products a [ingestion] source each, mend the logs,"
+        )
+    return "Mend the logs, set [ingestion] format if the shape was taken for another,"
 
 
 def _by_file(files: Iterable[StagedFile]) -> str:

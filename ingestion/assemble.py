@@ -16,7 +16,15 @@ import msgspec
 
 from ingestion import normalize
 from ingestion.formats.raw import Raw, RawConversation, RawPair, RawTurn, Refused
-from ingestion.hashes import chain, chain_start, content_hash, hash_of, turn_ids, user_key
+from ingestion.hashes import (
+    chain,
+    chain_start,
+    content_hash,
+    hash_of,
+    id_of,
+    turn_ids,
+    user_key,
+)
 from ingestion.language import Identifier
 from ingestion.logs.lines import Line
 from ingestion.redact.options import RedactionOptions
@@ -126,19 +134,17 @@ class Assembler:
         spoken = languages[roles.index(Role.USER)]
         country = raw.country if isinstance(raw.country, str) else None
         redacted = self._redactor.redact(texts, language=spoken, country=country)
+        chains = self._chains(roles, texts)
+        times = [normalize.timestamp(turn.timestamp) for turn in raw.turns]
         same: dict[str, Any] = {
-            "conversation_id": self._conversation_id(raw.id, line),
+            "conversation_id": self._conversation_id(raw.id, key, chains, times),
             "user_key": key,
             "opted_out": self._opted_out(raw.opted_out, key),
             "source": origin.source,
             "origin_file": origin.file,
             "origin_offset": line.offset,
         }
-        chains = accumulate(
-            zip(roles, texts, strict=True), lambda c, said: chain(c, *said), initial=self._start
-        )
-        next(chains)
-        said = zip(raw.turns, roles, redacted.texts, languages, chains, strict=True)
+        said = zip(raw.turns, roles, redacted.texts, languages, chains, times, strict=True)
         turns = list(_turns(said, same))
         prompts = [
             SystemPrompt(prompt_hash=turn.prompt_hash, content=text)
@@ -149,8 +155,8 @@ class Assembler:
             **same,
             messages=len(turns),
             language=spoken,
-            started_at=min(_times(turns), default=None),
-            ended_at=max(_times(turns), default=None),
+            started_at=min(filter(None, times), default=None),
+            ended_at=max(filter(None, times), default=None),
             redactions=_redactions(redacted),
             content_hash=content_hash(turns),
             sketch=self._sketcher.bands([t.content for t in turns if t.role is Role.USER]),
@@ -162,13 +168,14 @@ class Assembler:
         self, raw: RawPair, roles: Sequence[Role], key: str | None, line: Line, origin: Origin
     ) -> SeedPair:
         texts = [normalize.text(turn.content) for turn in raw.prompt]
+        answers = [normalize.text(raw.chosen), normalize.text(raw.rejected)]
+        chains = self._chains([*roles, *2 * [Role.ASSISTANT]], texts + answers)
+        known_as = self._conversation_id(raw.id, key, chains, len(chains) * [None])
         language = self._languages(raw.prompt, roles, texts)[roles.index(Role.USER)]
-        texts += [normalize.text(raw.chosen), normalize.text(raw.rejected)]
-        redacted = self._redactor.redact(texts, language=language, country=None)
+        redacted = self._redactor.redact(texts + answers, language=language, country=None)
         *prompt, chosen, rejected = redacted.texts
-        known_as = f"{origin.source}\0{self._conversation_id(raw.id, line)}\0pair"
         return SeedPair(
-            pair_id=hash_of(known_as.encode()),
+            pair_id=hash_of(f"{origin.source}\0{known_as}\0pair".encode()),
             prompt=tuple(
                 Message(role=role, content=text) for role, text in zip(roles, prompt, strict=True)
             ),
@@ -197,10 +204,20 @@ class Assembler:
             known[at] = language
         return known
 
-    def _conversation_id(self, given: str | int | None, line: Line) -> str:
+    def _chains(self, roles: Sequence[Role], texts: Sequence[str]) -> list[bytes]:
+        said = zip(roles, texts, strict=True)
+        return list(accumulate(said, lambda c, turn: chain(c, *turn), initial=self._start))[1:]
+
+    def _conversation_id(
+        self,
+        given: str | int | None,
+        key: str | None,
+        chains: Sequence[bytes],
+        times: Sequence[dt.datetime | None],
+    ) -> str:
         """As the log gives it, unless there is none or it is itself a way to reach somebody."""
         if given in (None, ""):
-            return f"sha-{hash_of(line.data)}"
+            return f"sha-{id_of(key, chains, times)}"
         text = str(given)
         if "@" in text or text.startswith("+"):
             found = self._redactor.redact([text], language=None, country=None)
@@ -213,11 +230,12 @@ class Assembler:
 
 
 def _turns(
-    said: Iterable[tuple[RawTurn, Role, str, str | None, bytes]], same: Mapping[str, Any]
+    said: Iterable[tuple[RawTurn, Role, str, str | None, bytes, dt.datetime | None]],
+    same: Mapping[str, Any],
 ) -> Iterator[Turn]:
     """`same`: the fields that all turns of a record share."""
     ids = turn_ids(same["source"], same["conversation_id"])
-    for index, (turn, role, text, language, so_far) in enumerate(said):
+    for index, (turn, role, text, language, so_far, at) in enumerate(said):
         prompt_hash = hash_of(text.encode()) if role is Role.SYSTEM and text else None
         yield Turn(
             **same,
@@ -228,17 +246,13 @@ def _turns(
             prompt_hash=prompt_hash,
             model=_name(turn.model) if role is Role.ASSISTANT else None,
             language=language,
-            event_ts=normalize.timestamp(turn.timestamp),
+            event_ts=at,
             thumb=normalize.thumb(turn.thumb),
             rating=normalize.rating(turn.rating),
             regenerated=normalize.flag(turn.regenerated),
             edited=normalize.flag(turn.edited),
             chain=int.from_bytes(so_far),
         )
-
-
-def _times(turns: Iterable[Turn]) -> Iterator[dt.datetime]:
-    return (turn.event_ts for turn in turns if turn.event_ts is not None)
 
 
 def _redactions(redacted: Redacted) -> tuple[Redaction, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 from warehouse.records import Role, Turn
@@ -41,8 +42,16 @@ def chain(before: bytes, role: Role, text: str) -> bytes:
     """8 bytes: of a turn and all before it.
 
     `text` as the user wrote it: by what rules it is redacted must not tell conversations apart.
+    Nor must a system prompt, which products change within a conversation (a clock, a document).
     """
-    return blake2b(f"{role}\0{text}".encode(), key=before, digest_size=8).digest()
+    said = "" if role is Role.SYSTEM else text
+    return blake2b(f"{role}\0{said}".encode(), key=before, digest_size=8).digest()
+
+
+def id_of(user: str | None, chains: Iterable[bytes], times: Iterable[dt.datetime | None]) -> str:
+    """32 hex: names a conversation that its log gives no id, however its record is written."""
+    said = " ".join(f"{chain.hex()} {at}" for chain, at in zip(chains, times, strict=True))
+    return hash_of(f"{user} {said}".encode())
 
 
 def content_hash(turns: Sequence[Turn]) -> str:

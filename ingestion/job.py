@@ -46,6 +46,7 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     log_date: dt.date
     run_id: str
     published: bool  # False: nothing was left to publish, and every count is 0
+    nights: tuple[dt.date, ...] = ()  # that it filled: one, or those that the records say
     files: tuple[str, ...]  # that were given
     new_files: tuple[str, ...]  # those of them that this run has published
     lines_in: int = 0
@@ -251,6 +252,7 @@ def report(run: Run, files: Sequence[LogFile], taken: Account | None) -> IngestR
     return IngestReport(
         **same,
         new_files=tuple(log.name for log in run.logs),
+        nights=tuple(sorted({night for night, _ in taken.places})),
         rejected_by_reason={reason.reason: reason.count for reason in taken.rejected},
         redacted=dict(taken.redacted),
         **_counts(taken),

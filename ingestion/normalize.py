@@ -42,8 +42,8 @@ _THUMBS = {
     **dict.fromkeys(("1", "up", "thumbs_up", "thumbsup", "like", "good", "positive"), 1),
     **dict.fromkeys(("-1", "down", "thumbs_down", "thumbsdown", "dislike", "bad", "negative"), -1),
 }
-# Epochs above this are milliseconds: as seconds they would lie beyond the year 5000.
-_MILLISECONDS = 1e11
+# Epochs above this are milli-, micro- or nanoseconds: as seconds they lie beyond the year 5000.
+_FINER = 1e11
 
 
 def clean_line(line: bytes) -> bytes:
@@ -76,7 +76,7 @@ def role(name: str) -> Role | None:
 
 
 def timestamp(value: object) -> dt.datetime | None:
-    """Epoch seconds or milliseconds, or ISO 8601 with or without a zone (then UTC) -> UTC."""
+    """Epoch seconds (or milli-, micro-, nanoseconds) or ISO 8601 (without a zone: UTC) -> UTC."""
     if isinstance(value, str):
         return _from_text(value.strip())
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -94,8 +94,9 @@ def _from_text(text: str) -> dt.datetime | None:
 
 def _from_epoch(value: float) -> dt.datetime | None:
     try:
-        seconds = value / 1000 if abs(value) > _MILLISECONDS else value
-        return dt.datetime.fromtimestamp(seconds, dt.UTC)
+        for _ in range(3):
+            value = value / 1000 if abs(value) > _FINER else value
+        return dt.datetime.fromtimestamp(value, dt.UTC)
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -14,15 +13,15 @@ import msgspec
 from ingestion import shards
 from ingestion.assemble import Assembly
 from ingestion.handoff import Handoff
-from ingestion.hashes import hash_of, user_key
+from ingestion.hashes import hash_of
 from ingestion.logs.places import LogFile
 from ingestion.options import IngestionOptions
+from ingestion.optouts import take_opt_outs
 from ingestion.redact.stages import load_redactor
 from ingestion.stage import Job
 from warehouse import barred, ledger, publish
 from warehouse.barred import Bar
 from warehouse.catalog import Catalog
-from warehouse.errors import SettingsError
 from warehouse.query import generations
 from warehouse.schema import Partition
 
@@ -68,7 +67,7 @@ def plan(
     Raises SettingsError where the list of users who opted out cannot be read, MissingExtra where
     Presidio is asked for and is not installed.
     """
-    _take_opt_outs(catalog, options, secret)
+    take_opt_outs(catalog, options, secret)
     if options.redaction.presidio:
         load_redactor(options.redaction)
     assembly = Assembly(
@@ -133,19 +132,3 @@ def _fingerprint(options: IngestionOptions, job: Job, assembly: Assembly) -> str
     barred_users = [sorted(assembly.suppressed), sorted(assembly.opted_out)]
     said = [options.format, options.source, job, assembly.redaction, assembly.id_prefix]
     return hash_of(msgspec.json.encode([said, barred_users], enc_hook=str))
-
-
-def _take_opt_outs(catalog: Catalog, options: IngestionOptions, secret: bytes) -> None:
-    """Put the list of those who opted out into the catalog, where training asks it too."""
-    if not options.opt_out_users:
-        return
-    try:
-        users = Path(options.opt_out_users).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"[ingestion] opt_out_users: {options.opt_out_users} cannot be read "
-            f"({type(error).__name__}). It must hold users' ids, one a line; nothing was "
-            "ingested, for their turns must not be trained on."
-        ) from error
-    keys = {user_key(user.strip(), secret) for user in users if user.strip()}
-    barred.set_opted_out(catalog, keys)

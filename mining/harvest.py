@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -89,15 +89,22 @@ def _read_turns(path: Path) -> Iterator[Turn]:
                 yield Turn(**dict(zip(_COLUMNS, values, strict=True)))
 
 
-def detect(detector: Detector, conversations: Sequence[Conversation]) -> Harvest:
-    """A verdict on every follow-up, and the DSAT ones again as training sources."""
+def detect(
+    detector: Detector,
+    conversations: Sequence[Conversation],
+    opted_out: Collection[str] = (),
+) -> Harvest:
+    """A verdict on every follow-up, and the DSAT ones again as training sources.
+
+    `opted_out`: keys of users who may not be trained on, beside those whose log said so.
+    """
     found = [exchange for conversation in conversations for exchange in exchanges(conversation)]
     verdicts = detector.detect([exchange.follow_up for exchange in found])
     pairs = list(zip(found, verdicts, strict=True))
     return Harvest(
         signals=[_signal(exchange, verdict, detector) for exchange, verdict in pairs],
         dsat_turns=[
-            _dsat_turn(exchange, verdict, detector)
+            _dsat_turn(exchange, verdict, detector, opted_out)
             for exchange, verdict in pairs
             if verdict.signal is SignalKind.DSAT
         ],
@@ -124,14 +131,16 @@ def _signal(exchange: Exchange, verdict: Verdict, detector: Detector) -> Signal:
     )
 
 
-def _dsat_turn(exchange: Exchange, verdict: Verdict, detector: Detector) -> DsatTurn:
+def _dsat_turn(
+    exchange: Exchange, verdict: Verdict, detector: Detector, opted_out: Collection[str]
+) -> DsatTurn:
     turn, texts = exchange.turn, exchange.follow_up
     reason = untrainable(
         verdict,
         detector.thresholds,
         answer=texts.answer,
         used_tools=exchange.used_tools,
-        opted_out=turn.opted_out,
+        opted_out=turn.opted_out or turn.user_key in opted_out,
     )
     return DsatTurn(
         turn_id=turn.turn_id,

@@ -20,6 +20,7 @@ from mining.options import MiningOptions
 from mining.tally import ModelCount, Tally, tally
 from mining.transforms import StageSignals
 from warehouse import publish
+from warehouse.barred import Bar, barred
 from warehouse.catalog import Catalog
 from warehouse.query import generations, head_run, live_files
 from warehouse.records import SignalKind
@@ -88,6 +89,7 @@ class _Run:
     log_date: dt.date
     options: MiningOptions
     card: Card
+    opted_out: frozenset[str]  # keys of users
     seen: Mapping[Partition, int]  # generations of the night's turns at the start
     replaces: Sequence[Partition]
     handoff: Handoff
@@ -97,9 +99,11 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
     card = read_card(folder_of(options))
     thresholds = thresholds_of(card, options)
     seen = generations(catalog, "turns", log_date)
+    opted_out = barred(catalog, Bar.OPTED_OUT)
     work = publish.run_id(
         "mine",
         log_date.isoformat(),
+        *sorted(opted_out),
         f"{card.name}@{card.version}",
         f"{thresholds.report} {thresholds.trainable}",
         *(f"{partition.part} {generation}" for partition, generation in sorted(seen.items())),
@@ -115,6 +119,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         log_date=log_date,
         options=options,
         card=card,
+        opted_out=opted_out,
         seen=seen,
         replaces=partitions(log_date, card.name, card.version),
         handoff=Handoff.of_attempt(catalog.root, run_id),
@@ -152,6 +157,7 @@ def _stage(run: _Run, progress: Progress | None) -> None:
         handoff=run.handoff,
         load=partial(load_detector, run.options),
         log_date=run.log_date,
+        opted_out=run.opted_out,
     )
     with watched(run.handoff.done, len(files), "turns files mined", progress):
         run_pipeline(

@@ -44,8 +44,8 @@ def _read_turns(file: TurnsFile, root: Path, handoff: Handoff) -> Iterable[list[
 class DetectFollowUps(beam.PTransform):
     """PCollection[list[Conversation]] -> PCollection[(Partition, pa.RecordBatch)]."""
 
-    def __init__(self, load: DetectorLoader, log_date: dt.date):
-        self._detect = _Detect(load, log_date)
+    def __init__(self, load: DetectorLoader, log_date: dt.date, opted_out: frozenset[str]):
+        self._detect = _Detect(load, log_date, opted_out)
 
     def expand(self, conversations: beam.PCollection) -> beam.PCollection:
         """Detect, and lay out."""
@@ -53,9 +53,10 @@ class DetectFollowUps(beam.PTransform):
 
 
 class _Detect(beam.DoFn):
-    def __init__(self, load: DetectorLoader, log_date: dt.date):
+    def __init__(self, load: DetectorLoader, log_date: dt.date, opted_out: frozenset[str]):
         self._load = load
         self._log_date = log_date
+        self._opted_out = opted_out
         self._shared = Shared()
 
     def setup(self) -> None:
@@ -65,7 +66,7 @@ class _Detect(beam.DoFn):
     def process(
         self, conversations: list[Conversation]
     ) -> Iterable[tuple[Partition, pa.RecordBatch]]:
-        found = harvest.detect(self._detector, conversations)
+        found = harvest.detect(self._detector, conversations, self._opted_out)
         return harvest.to_batches(self._detector, self._log_date, found)
 
 
@@ -80,12 +81,14 @@ class StageSignals(beam.PTransform):
         handoff: Handoff,
         load: DetectorLoader,
         log_date: dt.date,
+        opted_out: frozenset[str],
     ):
         self._files = files
         self._root = root
         self._handoff = handoff
         self._load = load
         self._log_date = log_date
+        self._opted_out = opted_out
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wire. Only names of files are shuffled, never conversations."""
@@ -94,7 +97,7 @@ class StageSignals(beam.PTransform):
             | "Files" >> beam.Create(self._files, reshuffle=False)
             | "Spread over workers" >> beam.Reshuffle()
             | "Read" >> ReadTurns(self._root, self._handoff)
-            | "Detect" >> DetectFollowUps(self._load, self._log_date)
+            | "Detect" >> DetectFollowUps(self._load, self._log_date, self._opted_out)
             | "Write" >> WriteParquet(self._root, self._handoff.note)
             | "Hand over" >> HandOver(self._handoff)
         )

@@ -36,7 +36,7 @@ def container(name: str, limits: Limits) -> Container:
 
 
 def _text_container(chunks: Iterator[bytes | Broken], longest: int) -> Container:
-    """An array, unless its first line is one by itself and others follow: then each line is."""
+    """An array, unless its first line is one by itself, or cannot begin one of records."""
     line, ended = bytearray(), False  # the first that is not blank
     for chunk in chunks:
         if isinstance(chunk, Broken):
@@ -51,16 +51,21 @@ def _text_container(chunks: Iterator[bytes | Broken], longest: int) -> Container
         if len(line) > longest:
             break
         if rest.strip():
-            return Container.LINES if _is_array(line) else Container.ARRAY
+            return Container.ARRAY if _begins_array(line) else Container.LINES
     return Container.ARRAY if line else Container.LINES
 
 
-def _is_array(line: bytearray) -> bool:
+def _begins_array(line: bytes | bytearray) -> bool:
+    """Of a line that begins with a bracket, and others follow."""
+    if line[1:].lstrip()[:1] not in (b"", b"{", b"["):
+        return False  # "[2026-03-01 10:00:01] INFO started"
     try:
         msgspec.json.decode(line, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+    except msgspec.DecodeError:
+        return True
+    except RecursionError:
+        return not line.rstrip().endswith(b"]")
+    return False
 
 
 def spans(file: LogFile, container: Container, shard_bytes: int) -> list[Span]:

@@ -60,13 +60,19 @@ def test_ids_are_frozen(assemble):
     assert turn.user_key == "72407a3754a12ed8be474f568aca5778"
 
 
-def test_a_record_without_an_id_is_known_by_its_bytes(assemble):
+def test_a_record_without_an_id_is_known_by_what_it_says(assemble):
+    """However it is written: as a line, in an array, in Parquet."""
     for missing in (None, ""):
         found = assemble(_raw("a", conversation_id=missing)).facts.conversation_id
         assert found.startswith("sha-")
         assert len(found) == 36
-    other = assemble(_raw("a", conversation_id=None), Line(0, LINE.data + b" ")).facts
-    assert other.conversation_id != found
+    again = assemble(_raw("a", conversation_id=None), Line(0, LINE.data + b" ")).facts
+    assert again.conversation_id == found
+    for raw in (_raw("b", conversation_id=None), _raw("a", conversation_id=None, user="bob")):
+        assert assemble(raw).facts.conversation_id != found
+    later = _raw("a", conversation_id=None)
+    later.turns[0].timestamp = "2026-03-01T10:00:00Z"
+    assert assemble(later).facts.conversation_id != found
 
 
 def test_the_id_zero_is_an_id(assemble):
@@ -110,6 +116,13 @@ def test_chains_are_of_what_was_said_and_not_of_how_it_is_redacted(assemble, ori
     assert assemble(_raw("I am bob@example.com")).facts.chain != chain
     other = Assembler(Assembly(secret=b"another secret", redaction=RedactionOptions()))
     assert other.assemble(said, LINE, origin).facts.chain != chain
+
+
+def test_a_system_prompt_that_changes_makes_no_other_conversation(assemble):
+    roles = ("system", "user")
+    said = [assemble(_raw(f"It is {hour} o'clock.", "hi", roles=roles)) for hour in (9, 10)]
+    assert said[0].facts.chain == said[1].facts.chain
+    assert said[0].turns[0].prompt_hash != said[1].turns[0].prompt_hash
 
 
 def test_the_users_id_is_never_kept(assemble):

@@ -6,7 +6,6 @@ import pytest
 
 from ingestion.options import IngestionOptions
 from ingestion.retry import retry
-from warehouse.errors import SourceUnavailable
 from warehouse.query import generations, night_counts
 
 NIGHT = dt.date(2026, 3, 1)
@@ -16,14 +15,17 @@ NOW = dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)
 
 @pytest.fixture
 def again(catalog):
-    def run(log_date=None, **options):
-        return retry(
+    def run(log_date=None, gone=(), **options):
+        gone = list(gone)
+        reports, missing = retry(
             catalog,
             log_date=log_date,
             options=IngestionOptions(**{"max_reject_share": 1.0} | options),
             user_key=b"a secret",
             now=NOW,
         )
+        assert missing == gone
+        return reports
 
     return run
 
@@ -70,10 +72,18 @@ def test_after_the_log_was_mended(again, half_read, chat, sql):
     assert sql("SELECT count(*) FROM turns WHERE content = 'mended'") == [(2,)]
 
 
-def test_a_log_that_is_gone_is_named(again, half_read):
+def test_a_log_that_is_gone_is_named_and_keeps_no_other(
+    again, half_read, chat, write_log, ingest_night, catalog
+):
+    other = write_log("other.jsonl", chat("2", "y"), b"{")
+    ingest_night(other, max_reject_share=1.0)
+    name = str(half_read.resolve())
     half_read.unlink()
-    with pytest.raises(SourceUnavailable, match=r"own\.jsonl"):
-        again()
+    write_log("other.jsonl", chat("2", "y"), chat("3", "z"))
+    (report,) = again(gone=[name])
+    assert (report.published, report.rejected) == (True, 0)
+    assert night_counts(catalog, NIGHT).rejected == 2, "those of the log that is gone"
+    assert again(gone=[name]) == []
 
 
 def test_only_the_night_that_is_named(again, half_read):

@@ -85,6 +85,15 @@ def test_the_turns_of_a_user_who_opted_out_are_analysed_and_not_trained_on(detec
     assert (turn.trainable, turn.untrainable_reason) == (False, Untrainable.OPTED_OUT)
 
 
+def test_so_are_those_of_a_user_on_the_list(detector, conversation):
+    said = conversation(*WRONG)
+    turns = tuple(msgspec.structs.replace(turn, user_key="ann") for turn in said.turns)
+    said = msgspec.structs.replace(said, turns=turns)
+    (turn,) = detect(detector, [said], {"ann"}).dsat_turns
+    assert turn.untrainable_reason == Untrainable.OPTED_OUT
+    assert detect(detector, [said], {"bob"}).dsat_turns[0].trainable
+
+
 def test_a_dsat_turn_has_all_that_training_needs(detector, conversation):
     harvest = detect(detector, [conversation(*WRONG)])
     (signal,), (turn,) = harvest.signals, harvest.dsat_turns

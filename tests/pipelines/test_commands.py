@@ -71,6 +71,28 @@ def test_report(driftmine: Callable, night: dict, tmp_path: Path) -> None:
     assert Path(default).name == "report.html"
 
 
+def test_who_opts_out_later_is_not_trained_on(driftmine: Callable, tmp_path: Path) -> None:
+    """With no new log to read: the list alone has changed."""
+    home, log = tmp_path / "home", tmp_path / "a.jsonl"
+    asked = ("capital of Australia?", "Sydney.", "No, that's wrong, it's Canberra")
+    roles = ("user", "assistant", "user")
+    messages = [{"role": r, "content": t} for r, t in zip(roles, asked, strict=True)]
+    chats = [{"id": i, "user": "ann", "messages": messages} for i in range(5)]
+    log.write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    assert driftmine("ingest", log, "--home", home).exit_code == 0
+    assert driftmine("mine", "--home", home).exit_code == 0
+    waiting = ("train", "--dry-run", "--home", home, "--json")
+    assert driftmine(*waiting).json()["fresh_trainable_turns"] > 0
+    settings = home / "driftmine.toml"
+    settings.write_text(settings.read_text().replace('users = ""', 'users = "out.txt"'))
+    (home / "out.txt").write_text("ann\n")
+    assert driftmine(*waiting).json()["fresh_trainable_turns"] == 0
+    assert driftmine("mine", "--home", home, "--json").json()["dates"][0]["trainable"] == 0
+    (home / "out.txt").unlink()
+    refused = driftmine(*waiting)
+    assert (refused.exit_code, "out.txt cannot be read" in refused.stderr) == (2, True)
+
+
 def test_mining_again_finds_nothing_to_do(driftmine: Callable, night: dict) -> None:
     (report,) = driftmine("mine", "--home", night["home"], "--json").json()["dates"]
     assert report["published"] is False

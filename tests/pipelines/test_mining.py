@@ -201,7 +201,7 @@ def test_detect_follow_ups_is_its_twin(catalog: Catalog, ingested: Callable) -> 
             pipeline
             | beam.Create([turns])
             | ReadTurns(catalog.root, handoff)
-            | DetectFollowUps(lambda: load_detector(MiningOptions()), NIGHT)
+            | DetectFollowUps(lambda: load_detector(MiningOptions()), NIGHT, frozenset())
         )
         assert_that(batches, same)
     assert [shard.lines for shard in handoff.complete({file.path})] == [len(CHATS)]
