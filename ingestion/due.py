@@ -52,14 +52,15 @@ def _new(
         night = log_date or log.log_date
         if (night, log.name, log.size, log.stamp) in stamps:
             continue
-        known = digest(log)
+        known = log if log.sha256 else digest(log)
         if (night, known.sha256) not in contents:
             yield night, known
 
 
 def _home(log: LogFile, former: SourceFile | None) -> dt.date | None:
     """The night of a log that has grown."""
-    # Not merely of the same name: a log that each night overwrites is another night's.
-    if former and continues(log, size=former.size, sha256=former.sha256):
+    # Not merely of the same name: a log that each night overwrites is another night's. An empty
+    # one is begun with by every log.
+    if former and former.size and continues(log, size=former.size, sha256=former.sha256):
         return former.log_date
     return None

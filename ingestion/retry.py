@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from ingestion.io import Progress
 from ingestion.job import IngestReport, carry_out, report
@@ -15,6 +16,8 @@ from warehouse import ledger
 from warehouse.catalog import Catalog
 from warehouse.errors import SourceUnavailable
 from warehouse.query import live_files
+
+Dating = Literal["run", "record"]
 
 
 def retry(
@@ -30,33 +33,50 @@ def retry(
 
     The reports, and the logs that are not to be had any more: their rejects stay. A night is
     published only where fewer records are rejected than before; so to retry twice changes
-    nothing. What was mended may be the settings or the log itself.
+    nothing. What was mended may be the settings or the log itself; a log that holds by now what
+    was published for another night is left out.
 
     Raises what `ingest` raises.
     """
-    rejected: dict[dt.date, Counter[str]] = defaultdict(Counter)
-    for file in live_files(catalog, "rejects", log_date=log_date):
-        rejected[file.log_date][file.part] += file.rows
-    nights = Counter(log.name for log in ledger.published(catalog))
     reports: list[IngestReport] = []
     gone: list[str] = []
-    for night, parts in rejected.items():
-        logs = list(_found(sorted(parts), options.roots, gone))
+    for (night, dating), rejected in sorted(_rejected(catalog, log_date, options).items()):
+        found = list(_found(sorted(rejected), options.roots, gone))
+        logs = _still_theirs(catalog, night, found)
         if not logs:
             continue
-        spread = any(nights[log.name] > 1 for log in logs)
         run = plan(
             catalog,
             logs=logs,
             log_date=night,
-            dating="record" if spread or options.log_date == "record" else "run",
+            dating=dating,
             options=options,
             secret=user_key,
         )
-        formerly = sum(parts[log.name] for log in logs)
+        formerly = sum(rejected[log.name] for log in logs)
         taken = carry_out(run, now, progress, formerly_rejected=formerly)
         reports.append(report(run, logs, taken))
     return reports, gone
+
+
+def _rejected(
+    catalog: Catalog, log_date: dt.date | None, options: IngestionOptions
+) -> dict[tuple[dt.date, Dating], Counter[str]]:
+    """The logs that hold rejects in that night, or in any, and how many in all their nights.
+
+    By the night of the run that read them, and how their records were dated.
+    """
+    runs = ledger.read_for(catalog)
+    nights = Counter((night, name) for (_, name), night in runs.items())
+    rejects = live_files(catalog, "rejects")
+    meant = {(runs[f.log_date, f.part], f.part) for f in rejects if log_date in (None, f.log_date)}
+    rejected: dict[tuple[dt.date, Dating], Counter[str]] = defaultdict(Counter)
+    for file in rejects:
+        night, name = place = runs[file.log_date, file.part], file.part
+        if place in meant:
+            spread = nights[place] > 1 or options.log_date == "record"
+            rejected[night, "record" if spread else "run"][name] += file.rows
+    return rejected
 
 
 def _found(names: Sequence[str], roots: Sequence[str], gone: list[str]) -> Iterator[LogFile]:
@@ -67,3 +87,14 @@ def _found(names: Sequence[str], roots: Sequence[str], gone: list[str]) -> Itera
             yield digest(log)
         except SourceUnavailable:
             gone.append(name)
+
+
+def _still_theirs(catalog: Catalog, night: dt.date, logs: Sequence[LogFile]) -> list[LogFile]:
+    """Without those that hold by now what another run read: the log of the next night."""
+    runs = ledger.read_for(catalog)
+    others = {
+        (log.name, log.sha256)
+        for log in ledger.published(catalog)
+        if runs[log.log_date, log.name] != night
+    }
+    return [log for log in logs if (log.name, log.sha256) not in others]

@@ -60,23 +60,23 @@ def read_conversations(root: Path, file: TurnsFile) -> Iterator[list[Conversatio
         yield ready
 
 
-def _clusters(paths: Sequence[Path]) -> dict[int, str]:
-    """Offset of the record -> cluster, of the conversations that belong to one."""
-    columns = ["origin_offset", "cluster"]
-    clusters: dict[int, str] = {}
+def _clusters(paths: Sequence[Path]) -> dict[str, str]:
+    """Conversation id -> cluster, of those that belong to one. A night's log has each id once."""
+    columns = ["conversation_id", "cluster"]
+    clusters: dict[str, str] = {}
     for path in paths:
         rows = pq.read_table(path, columns=columns, filters=pc.field("cluster").is_valid())
-        offsets, names = (rows[name].to_pylist() for name in columns)
-        clusters.update(zip(offsets, map(sys.intern, names), strict=True))
+        ids, names = (rows[name].to_pylist() for name in columns)
+        clusters.update(zip(ids, map(sys.intern, names), strict=True))
     return clusters
 
 
-def _conversation(turns: Sequence[Turn], clusters: Mapping[int, str]) -> Conversation:
+def _conversation(turns: Sequence[Turn], clusters: Mapping[str, str]) -> Conversation:
     first = turns[0]
     return Conversation(
         conversation_id=first.conversation_id,
         turns=tuple(turns),
-        cluster=clusters.get(first.origin_offset),
+        cluster=clusters.get(first.conversation_id),
     )
 
 

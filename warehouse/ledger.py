@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
 from warehouse.catalog import Catalog
-from warehouse.tables import sources
+from warehouse.tables import runs, sources
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,16 @@ def published(catalog: Catalog) -> list[SourceFile]:
     rows = select(*columns).order_by(sources.c.log_date, sources.c.name)
     with catalog.read() as connection:
         return [SourceFile(**row) for row in connection.execute(rows).mappings()]
+
+
+def read_for(catalog: Catalog) -> dict[tuple[dt.date, str], dt.date]:
+    """By night and name of a published log: the night of the run that read it.
+
+    Another one where each record counts to the night that it says.
+    """
+    rows = select(sources.c.log_date, sources.c.name, runs.c.log_date.label("night")).join(runs)
+    with catalog.read() as connection:
+        return {(row.log_date, row.name): row.night for row in connection.execute(rows)}
 
 
 def record(connection: Connection, run_id: str, found: Collection[SourceFile]) -> None:

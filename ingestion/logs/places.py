@@ -147,6 +147,8 @@ class _Search:
             if state.is_folder:
                 return False
             self._check_place(state.name, home)
+            if not _is_unicode(state.name):
+                raise Refused("its name is no UTF-8, and rows could not say where they come from")
         except Exception as error:
             self._note(path, error)
             return False
@@ -162,7 +164,17 @@ class _Search:
             raise Refused("it lies in none of the roots")
 
     def _note(self, path: str, error: Exception) -> None:
-        self.trouble.append(f"{shown(path)}: {why(error)}")
+        # Bytes that are no UTF-8 could not be printed.
+        readable = shown(path).encode(errors="backslashreplace").decode()
+        self.trouble.append(f"{readable}: {why(error)}")
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _resolve(root: str) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ingestion import due
+from ingestion.job import ingest
 from ingestion.logs.places import find
+from ingestion.options import IngestionOptions
 from warehouse import publish
 from warehouse.ledger import SourceFile
 from warehouse.query import night_counts
@@ -66,6 +68,7 @@ DUE = {
         {LATER: ["a"]},
     ),
     "overwritten by the next night's": ({NIGHT: {"a": "x"}}, {"a": "yz"}, None, {TODAY: ["a"]}),
+    "grown from nothing": ({NIGHT: {"a": ""}}, {"a": "x"}, None, {TODAY: ["a"]}),
     "overwritten by less": ({NIGHT: {"a": "xy"}}, {"a": "x"}, None, {TODAY: ["a"]}),
     "two new ones of one content": ({}, {"a": "x", "b": "x"}, None, {TODAY: ["a"]}),
     "grown, and a copy of it": (
@@ -109,6 +112,25 @@ def test_a_path_says_its_night(catalog, chat, write_log, ingest_night):
     late = write_log("2026-03-01/late.jsonl", chat("3", "x"))
     found = due.nights(catalog, find(["{date}/*.jsonl"]), log_date=None, today=TODAY)
     assert [file.name for file in found[NIGHT]] == [str(late.resolve())]
+
+
+def test_where_records_say_their_night_the_path_does_not(catalog, chat, write_log):
+    record = chat("1", "x")
+    record["messages"][0]["timestamp"] = "2026-02-28T23:00:00Z"
+    write_log("2026-03-01.jsonl", record)
+    reports = [
+        ingest(
+            catalog,
+            logs=find(["{date}.jsonl"]),
+            log_date=day,
+            options=IngestionOptions(),
+            user_key=b"a secret",
+            now=NOW,
+            dating="record",
+        )
+        for day in (LATER, TODAY)
+    ]
+    assert [report.published for report in reports] == [True, False]
 
 
 def test_a_log_of_another_name_or_folder_is_not_new(

@@ -236,3 +236,10 @@ def test_a_file_that_changes_meanwhile_is_noticed(change, logs):
     change()
     with pytest.raises(SourceUnavailable, match=r"in/b\.jsonl changed"):
         check_unchanged(files)
+
+
+def test_a_name_that_is_no_unicode_is_refused_and_can_be_printed(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.jsonl")).touch()
+    with pytest.raises(SourceUnavailable, match="its name is no UTF-8") as raised:
+        find([str(tmp_path)])
+    assert str(raised.value).encode()

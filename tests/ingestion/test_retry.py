@@ -89,3 +89,29 @@ def test_a_log_that_is_gone_is_named_and_keeps_no_other(
 def test_only_the_night_that_is_named(again, half_read):
     assert again(LATER) == []
     assert len(again(NIGHT)) == 1
+
+
+def test_a_log_that_the_next_night_overwrote_is_left_alone(
+    again, chat, write_log, ingest_night, sql
+):
+    ingest_night(write_log("app.jsonl", chat("1", "first"), b"{"), max_reject_share=1.0)
+    ingest_night(write_log("app.jsonl", chat("2", "second")), log_date=LATER)
+    assert again() == []
+    assert sql("SELECT content FROM turns ORDER BY ALL") == [("first",), ("second",)]
+
+
+def test_a_log_of_many_nights_is_retried_once_for_all_of_them(
+    again, chat, write_log, ingest_night, sql
+):
+    def at(day, record):
+        record["messages"][0]["timestamp"] = f"2026-02-{day}T10:00:00Z"
+        return record
+
+    kept, clash = at(10, chat("1", "x")), at(11, chat("1", "other"))
+    log = write_log("many.jsonl", kept, clash, b"{")
+    ingest_night(log, dating="record", max_reject_share=1.0)
+    write_log("many.jsonl", kept, clash, at(12, chat("2", "mended")))
+    (report,) = again()
+    assert (report.published, report.log_date, report.rejected) == (True, NIGHT, 1)
+    assert sql("SELECT log_date, reason FROM rejects") == [(dt.date(2026, 2, 11), "id_clash")]
+    assert not again(dt.date(2026, 2, 11))[0].published

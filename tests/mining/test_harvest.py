@@ -48,15 +48,12 @@ def test_what_was_written_is_read(tmp_path, turns_file, conversation, count):
 
 
 def test_a_conversation_knows_its_cluster(store, conversation):
-    said = [conversation("u q", "a r", "u ???", name=f"c{i}") for i in range(2)]
-    said = [
-        msgspec.structs.replace(
-            c, turns=tuple(msgspec.structs.replace(t, origin_offset=i) for t in c.turns)
-        )
-        for i, c in enumerate(said)
-    ]
+    """Though one line of the log holds both."""
+    said = [conversation("u q", "a r", "u ???", name=f"conversation-{i}") for i in range(2)]
     turns = store.stage("turns", "a", [turn for c in said for turn in c.turns])
-    facts = store.stage("conversations", "a", [store.facts(0), store.facts(1, cluster="bots")])
+    facts = store.stage(
+        "conversations", "a", [store.facts(0), store.facts(1, origin_offset=0, cluster="bots")]
+    )
     (found,) = read_conversations(store.root, TurnsFile(turns.path, (facts.path,)))
     assert [c.cluster for c in found] == [None, "bots"]
 
