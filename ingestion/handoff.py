@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
+from ingestion.failures import ShardFailed, raised
 from warehouse.durable import write_whole
 from warehouse.errors import CommitConflict, CorruptStaging
 from warehouse.staging import StagedFile, verify
@@ -106,6 +107,8 @@ class Handoff:
         Every other marker is taken back: of a shard that is none of these, and of one whose files
         are not what they were.
         """
+        for path, _ in self._found(ShardFailed):
+            path.unlink()
         return {
             done.shard for path, done in self._found(ShardDone) if self._stands(path, done, shards)
         }
@@ -126,8 +129,10 @@ class Handoff:
     def complete(self, shards: Collection[str]) -> list[ShardDone]:
         """The markers of all the shards, in the order of their ids.
 
-        Raises CorruptStaging where one is missing.
+        Raises what a worker failed of, and CorruptStaging where one is missing.
         """
+        for _, failed in self._found(ShardFailed):
+            raise raised(failed)
         found = {done.shard: done for _, done in self._found(ShardDone) if done.shard in shards}
         if missing := set(shards) - found.keys():
             raise CorruptStaging(

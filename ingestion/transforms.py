@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from ingestion.assemble import Assembler
+from ingestion.failures import told
 from ingestion.handoff import Handoff, ShardDone
 from ingestion.shards import Shard
 from ingestion.stage import Job, stage_shard
@@ -42,7 +43,12 @@ class _StageShard(beam.DoFn):
         self._assembler: Assembler = self._shared.acquire(self._load)
 
     def process(self, shard: Shard) -> Iterable[ShardDone]:
-        yield stage_shard(shard, self._job, self._assembler, self._handoff.note)
+        try:
+            done = stage_shard(shard, self._job, self._assembler, self._handoff.note)
+        except Exception as error:
+            self._handoff.put(told(error))
+        else:
+            yield done
 
 
 class StageLogs(beam.PTransform):

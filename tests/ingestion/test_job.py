@@ -363,3 +363,17 @@ def test_a_large_log_is_read_in_parts(workers, chat, write_log, ingest_night, sq
     assert report.conversations == 600
     assert told[-1][1] > 1
     assert sql("SELECT count(DISTINCT conversation_id) FROM turns") == [(600,)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_fails_in_a_worker_is_raised_here_and_no_text_is_logged(
+    workers, catalog, chat, write_log, ingest_night, capfd, caplog
+):
+    logs = [write_log(f"{name}.jsonl", chat(name, "ann said so")) for name in "ab"]
+    (catalog.root / "data").mkdir()
+    (catalog.root / "data" / "turns").write_text("in the way")
+    with pytest.raises(OSError, match=r"data/turns"):
+        ingest_night(*logs, workers=workers)
+    assert "ann said so" not in str(capfd.readouterr()) + caplog.text
+    (catalog.root / "data" / "turns").unlink()
+    assert ingest_night(*logs, workers=workers).conversations == 2

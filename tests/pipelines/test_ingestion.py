@@ -25,7 +25,7 @@ from ingestion.redact.options import RedactionOptions
 from ingestion.shards import Shard
 from ingestion.stage import Job
 from ingestion.transforms import StageLogs, StageShards
-from warehouse.errors import SourceUnavailable
+from warehouse.errors import DriftmineError, SourceUnavailable
 from warehouse.records import ReasonCode, Reject, Role, Turn
 from warehouse.schema import Partition, to_batch
 
@@ -168,9 +168,10 @@ class _Failing:
 
 
 def test_a_failed_shard_is_all_that_the_next_attempt_does(planned, job, handoff):
-    with pytest.raises(Unplugged, match="the disk is gone"):
-        _stage(planned, job, handoff, load=partial(_Failing, LOAD))
     ids = {shard.id for shard in planned}
+    _stage(planned, job, handoff, load=partial(_Failing, LOAD))
+    with pytest.raises(DriftmineError, match="Unplugged at .*, line"):
+        handoff.complete(ids)
     assert handoff.resume(ids) == {planned[0].id}
     _stage([shard for shard in planned if shard.id != planned[0].id], job, handoff)
     assert sum(done.lines for done in handoff.complete(ids)) == 152
