@@ -7,27 +7,22 @@ runs without torch, the trainer without Beam.
 from __future__ import annotations
 
 import datetime as dt
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="DRIFTMINE_HOME", help="Home folder.", show_default=True)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, no notes.")]
-DateOption = Annotated[
-    str | None,
-    typer.Option(
-        "--log-date",
-        metavar="DATE",
-        help="YYYY-MM-DD, or 'record': each record's own; default: its path's, else today.",
-    ),
-]
-HOME = Path("driftmine-home")
+from driftmine import cli_upkeep
+from driftmine.flags import (
+    HOME,
+    DateOption,
+    HomeOption,
+    JsonOption,
+    QuietOption,
+    call,
+    date,
+    today,
+)
 
 app = typer.Typer(
     name="driftmine",
@@ -41,6 +36,7 @@ models_app = typer.Typer(help="Versions of the policy, and which one is the cham
 detector_app = typer.Typer(help="Evaluate or train a detector of dissatisfaction.")
 app.add_typer(models_app, name="models", no_args_is_help=True)
 app.add_typer(detector_app, name="detector", no_args_is_help=True)
+cli_upkeep.add_to(app)
 
 
 def main() -> None:
@@ -48,30 +44,12 @@ def main() -> None:
     app()
 
 
-def _run(home: Path, as_json: bool, quiet: bool, work: Callable[..., Any]) -> None:
-    """Call `work(session)`, and end with the exit code that its outcome means."""
-    from driftmine.session import run
-
-    sys.exit(run(home, as_json=as_json, quiet=quiet, work=work))
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
-
-
-def _date(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no date; write YYYY-MM-DD.") from None
-
-
 @app.command()
 def init(home: HomeOption = HOME, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Make a home folder: a commented driftmine.toml, an empty warehouse, a tiny policy."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, commands.init)
+    call(home, as_json, quiet, commands.init)
 
 
 @app.command()
@@ -95,10 +73,10 @@ def ingest(
 
     if retry_rejects == bool(logs):
         raise typer.BadParameter("Name LOGS, or give --retry-rejects without any.")
-    words: dict[str, Any] = {"log_date": log_date, "today": _today(), "format": format}
+    words: dict[str, Any] = {"log_date": log_date, "today": today(), "format": format}
     if retry_rejects:
-        _run(home, as_json, quiet, lambda s: commands.retry_rejects(s, **words))
-    _run(home, as_json, quiet, lambda s: commands.ingest(s, logs or [], **words))
+        call(home, as_json, quiet, lambda s: commands.retry_rejects(s, **words))
+    call(home, as_json, quiet, lambda s: commands.ingest(s, logs or [], **words))
 
 
 @app.command()
@@ -119,9 +97,9 @@ def mine(
     """Find the dissatisfied turns of the log dates in [--from, --to)."""
     from driftmine import commands
 
-    first = _date(since) if since else dt.date.min
-    end = _date(until) if until else dt.date.max
-    _run(home, as_json, quiet, lambda s: commands.mine(s, first, end, detector=detector))
+    first = date(since) if since else dt.date.min
+    end = date(until) if until else dt.date.max
+    call(home, as_json, quiet, lambda s: commands.mine(s, first, end, detector=detector))
 
 
 @app.command()
@@ -144,7 +122,7 @@ def train(
     given = {"policy": policy, "method": method, "max_turns": max_turns}
     change = {name: value for name, value in given.items() if value is not None}
     work = commands.preview_batch if dry_run else commands.train
-    _run(home, as_json, quiet, lambda s: work(s, change))
+    call(home, as_json, quiet, lambda s: work(s, change))
 
 
 @app.command()
@@ -165,8 +143,8 @@ def nightly(
     # `--logs A B` is what people and cron lines write; an option takes one value, so B and what
     # follows arrive as arguments.
     named = [*(logs or []), *(more or [])]
-    words: dict[str, Any] = {"log_date": log_date, "today": _today()}
-    _run(home, as_json, quiet, lambda s: commands.nightly(s, named, **words))
+    words: dict[str, Any] = {"log_date": log_date, "today": today()}
+    call(home, as_json, quiet, lambda s: commands.nightly(s, named, **words))
 
 
 @app.command()
@@ -181,7 +159,7 @@ def sql(
     from driftmine import commands
 
     shape = "json" if as_json else format
-    _run(home, as_json, quiet, lambda s: commands.sql(s, query, shape))
+    call(home, as_json, quiet, lambda s: commands.sql(s, query, shape))
 
 
 @app.command()
@@ -194,7 +172,7 @@ def report(
     """Write the HTML report of what the warehouse holds."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, lambda s: commands.report(s, out))
+    call(home, as_json, quiet, lambda s: commands.report(s, out))
 
 
 @app.command()
@@ -204,7 +182,7 @@ def status(
     """Say what the home holds, and what is due."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, commands.status)
+    call(home, as_json, quiet, commands.status)
 
 
 @models_app.command("list")
@@ -214,7 +192,7 @@ def models_list(
     """List the versions, newest first."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, commands.models_list)
+    call(home, as_json, quiet, commands.models_list)
 
 
 @models_app.command("show")
@@ -227,7 +205,7 @@ def models_show(
     """Show a version's manifest: parent, data, settings, figures, gate."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, lambda s: commands.models_show(s, version))
+    call(home, as_json, quiet, lambda s: commands.models_show(s, version))
 
 
 @models_app.command("promote")
@@ -240,7 +218,7 @@ def models_promote(
     """Make a version that passed its gate the champion."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, lambda s: commands.models_promote(s, version))
+    call(home, as_json, quiet, lambda s: commands.models_promote(s, version))
 
 
 @models_app.command("rollback")
@@ -250,7 +228,7 @@ def models_rollback(
     """Make the former champion the champion again."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, commands.models_rollback)
+    call(home, as_json, quiet, commands.models_rollback)
 
 
 @detector_app.command("evaluate")
@@ -265,7 +243,7 @@ def detector_evaluate(
     """Measure a detector on labelled follow-ups."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, lambda s: commands.detector_evaluate(s, file, detector, scores))
+    call(home, as_json, quiet, lambda s: commands.detector_evaluate(s, file, detector, scores))
 
 
 @detector_app.command("train")
@@ -280,4 +258,4 @@ def detector_train(
     """Fit a detector to labelled follow-ups."""
     from driftmine import commands
 
-    _run(home, as_json, quiet, lambda s: commands.detector_train(s, files, out, seed))
+    call(home, as_json, quiet, lambda s: commands.detector_train(s, files, out, seed))

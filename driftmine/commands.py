@@ -26,7 +26,7 @@ def init(session: Session) -> int:
     """Make what the home lacks."""
     from driftmine import home as homes
 
-    made = homes.create(session.home, session.settings.warehouse.catalog_url)
+    made = homes.create(session.home, session.settings.warehouse)
     # An ETL host has no torch: there the first `driftmine train` makes the policy.
     if importlib.util.find_spec("torch"):
         made += homes.make_policy(session.home)
@@ -271,7 +271,7 @@ def _from_here(name: str) -> str:
 
 
 def _waiting(session: Session, catalog: Any, options: Any) -> dict[str, Any]:
-    from warehouse.leases import fresh
+    from warehouse.streams import fresh
 
     waiting = fresh(catalog, stream=options.stream, holdout=options.holdout, now=session.now)
     return {

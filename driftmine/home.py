@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from warehouse.durable import temporary, write_whole
 from warehouse.errors import CommitConflict, SettingsError
+
+if TYPE_CHECKING:
+    from driftmine.settings import WarehouseOptions
 
 KEY_VARIABLE = "DRIFTMINE_USER_KEY"
 _KEY_BYTES = 32
@@ -49,6 +53,8 @@ learning_rate = 2e-6
 
 [warehouse]
 catalog_url = ""           # "" is SQLite in this folder
+data_url = ""              # "" is this folder too; s3://bucket/folder puts the data files there
+retention_days = 30        # how long replaced files are kept, for `sql --as-of` and rollbacks
 """
 
 
@@ -124,7 +130,7 @@ class Home:
         return key
 
 
-def create(home: Home, catalog_url: str) -> list[str]:
+def create(home: Home, options: WarehouseOptions) -> list[str]:
     """Make what the home lacks, and change nothing that is there. Returns what was made.
 
     Raises SettingsError where the environment's key for user ids is unusable.
@@ -141,7 +147,7 @@ def create(home: Home, catalog_url: str) -> list[str]:
         made.append("driftmine.toml")
     if not home.warehouse.exists():
         made.append("warehouse/")
-    catalog = Catalog.open(home.warehouse, catalog_url)
+    catalog = Catalog.open(home.warehouse, options.catalog_url, options.data_url)
     # Never a new key beside old turns: users would silently change their names.
     first = newest_commit(catalog, "turns") == 0
     catalog.close()

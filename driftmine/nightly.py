@@ -25,8 +25,8 @@ from ingestion.logs.places import LogFile
 from mining.job import MineReport, mine
 from warehouse.catalog import Catalog
 from warehouse.errors import QualityLimit, SettingsError
-from warehouse.leases import fresh, held, last_snapshot
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
+from warehouse.streams import fresh, held, last_snapshot
 
 # Fields that a night's report and its counts share.
 _COUNTED = (

@@ -7,8 +7,8 @@ from typing import Any
 from driftmine.session import Session
 from training import registry
 from warehouse.catalog import Catalog
-from warehouse.leases import fresh
 from warehouse.query import live_files, log_dates, newest_commit, stale_dates
+from warehouse.streams import fresh
 
 
 def overview(session: Session, catalog: Catalog) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Session:
                 f"{self.home.root} holds no warehouse. Make one with `driftmine init`, or name "
                 "another folder with --home."
             )
-        catalog = Catalog.open(self.home.warehouse, settings.warehouse.catalog_url)
+        options = settings.warehouse
+        catalog = Catalog.open(self.home.warehouse, options.catalog_url, options.data_url)
         try:
             yield catalog
         finally:
@@ -63,7 +64,7 @@ class Session:
 
     def ensure_home(self) -> None:
         """Make what the home lacks; settings that it has just been given are in force."""
-        made = homes.create(self.home, self.settings.warehouse.catalog_url)
+        made = homes.create(self.home, self.settings.warehouse)
         if made:
             self.__dict__.pop("settings")
             self.console.note(f"made {', '.join(made)} in {self.home.root}")

@@ -11,8 +11,9 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast, get_type_hints
+from typing import Annotated, Any, ClassVar, cast, get_type_hints
 
+from annotated_types import Ge
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -34,6 +35,9 @@ class WarehouseOptions:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     catalog_url: str = ""  # SQLAlchemy URL; "" = SQLite in the home folder
+    data_url: str = ""  # folder or URL (s3://bucket/folder) of the data files; "" = in the home
+    retention_days: Annotated[int, Ge(0)] = 30  # how long superseded files can still be read
+    orphan_hours: Annotated[int, Ge(1)] = 24  # age at which unpublished files of dead runs go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,8 @@ def _placed(settings: Settings, home: Path) -> Settings:
         roots=tuple(_place(home, root) for root in settings.ingestion.roots),
         opt_out_users=_place(home, settings.ingestion.opt_out_users),
     )
+    data = settings.warehouse.data_url
+    warehouse = replace(settings.warehouse, data_url=_place(home, data))
     detector, policy = settings.mining.detector, settings.training.policy
     if (home / detector).is_dir():
         detector = str(home / detector)
@@ -109,6 +115,7 @@ def _placed(settings: Settings, home: Path) -> Settings:
             "nightly": nightly,
             "ingestion": ingestion,
             "mining": replace(settings.mining, detector=detector),
+            "warehouse": warehouse,
             "training": replace(settings.training, policy=policy),
         }
     )

@@ -102,7 +102,9 @@ def take(
 
 
 def _rejected(root: Path, files: Iterable[StagedFile]) -> tuple[Rejected, ...]:
-    return tuple(Rejected(*row) for row in scan(root, _of(("rejects",), files), _REJECTED))
+    return tuple(
+        Rejected(*row) for row in scan(root, "rejects", _of(("rejects",), files), _REJECTED)
+    )
 
 
 def _of(tables: Collection[str], files: Iterable[StagedFile]) -> list[StagedFile]:
@@ -113,7 +115,7 @@ _REJECTED = """
 SELECT reason, count(*) AS n, first(origin_file ORDER BY origin_file, origin_offset),
        first(origin_offset ORDER BY origin_file, origin_offset),
        first(detail ORDER BY origin_file, origin_offset)
-FROM read_parquet(?) GROUP BY reason ORDER BY n DESC, reason
+FROM ({}) GROUP BY reason ORDER BY n DESC, reason
 """
 
 

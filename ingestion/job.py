@@ -142,7 +142,7 @@ def _carry_out(
         check_unchanged(run.logs)
     # One run at a time from here: what it finds beside its own must not change meanwhile.
     with FileLock(run.catalog.root / "settle.lock"):
-        seen = newest_commit(run.catalog, "conversations")
+        head = newest_commit(run.catalog, "conversations")
         settled = settle(_scene(run, planned, done))
         taken = _take(run, done, settled)
         account.check_quality(taken, settled.staged, run.options.max_reject_share)
@@ -154,9 +154,10 @@ def _carry_out(
             run_id=run.run_id,
             staged=settled.staged,
             replaces=run.replaces() | {file.partition for file in settled.staged},
-            heads={"conversations": seen},
+            seen=msgspec.structs.replace(run.seen, tables={"conversations": head}),
             sources=_sources(run, taken, settled),
             counts=_counts(taken),
+            watermark=run.log_date,
             now=now,
         )
     return None if commit_id is None else taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
@@ -22,6 +22,7 @@ from ingestion.stage import Job
 from warehouse import barred, ledger, publish
 from warehouse.barred import Bar
 from warehouse.catalog import Catalog
+from warehouse.publish import Seen
 from warehouse.query import generations
 from warehouse.schema import Partition
 
@@ -40,6 +41,7 @@ class Run:
     job: Job
     assembly: Assembly
     former: frozenset[tuple[dt.date, str]]  # nights that these logs fill already, log by log
+    seen: Seen
     handoff: Handoff
 
     @property
@@ -68,6 +70,7 @@ def plan(
     Presidio is asked for and is not installed.
     """
     take_opt_outs(catalog, options, secret)
+    erasure = publish.erasure(catalog)
     if options.redaction.presidio:
         load_redactor(options.redaction)
     assembly = Assembly(
@@ -90,11 +93,15 @@ def plan(
         for log in ledger.published(catalog)
         if log.name in names and (dating == "record" or log.log_date == log_date)
     )
+    places = former | {(log_date, log.name) for log in logs}
+    held = _generations(catalog, places)
     run_id = publish.run_id(
         "ingest",
         # Another version may make other rows of the same logs.
         version("driftmine"),
-        *_inputs(catalog, logs, former, log_date),
+        *(f"{log.name} {log.sha256}" for log in logs),
+        # So that a log put back to what it was before is another run.
+        *(f"{part.log_date} {part.part} {held[part]}" for part in sorted(held)),
         _fingerprint(options, job, assembly),
     )
     return Run(
@@ -105,26 +112,20 @@ def plan(
         job=job,
         assembly=assembly,
         former=former,
+        seen=Seen(erasure=erasure, partitions=held),
         handoff=Handoff(catalog.root, run_id),
     )
 
 
-def _inputs(
-    catalog: Catalog,
-    logs: Sequence[LogFile],
-    former: frozenset[tuple[dt.date, str]],
-    log_date: dt.date,
-) -> list[str]:
-    """With generations, so that a log put back to what it was before is another run."""
+def _generations(catalog: Catalog, places: Collection[tuple[dt.date, str]]) -> dict[Partition, int]:
+    """How often what these logs have filled was replaced, by night and log."""
     seen = {
         partition: generation
-        for night in {log_date, *(night for night, _ in former)}
+        for night in {night for night, _ in places}
         for partition, generation in generations(catalog, "conversations", night).items()
     }
-    return [f"{log.name} {log.sha256}" for log in logs] + [
-        f"{night} {name} {seen.get(Partition('conversations', night, name), 0)}"
-        for night, name in sorted({*former, *((log_date, log.name) for log in logs)})
-    ]
+    wanted = [Partition("conversations", night, name) for night, name in places]
+    return {partition: seen.get(partition, 0) for partition in wanted}
 
 
 def _fingerprint(options: IngestionOptions, job: Job, assembly: Assembly) -> str:

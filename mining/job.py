@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +22,7 @@ from mining.transforms import StageSignals
 from warehouse import publish
 from warehouse.barred import Bar, barred
 from warehouse.catalog import Catalog
+from warehouse.publish import Seen
 from warehouse.query import generations, head_run, live_files
 from warehouse.records import SignalKind
 from warehouse.schema import Partition
@@ -90,7 +91,7 @@ class _Run:
     options: MiningOptions
     card: Card
     opted_out: frozenset[str]  # keys of users
-    seen: Mapping[Partition, int]  # generations of the night's turns at the start
+    seen: Seen
     replaces: Sequence[Partition]
     handoff: Handoff
 
@@ -98,7 +99,8 @@ class _Run:
 def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
     card = read_card(folder_of(options))
     thresholds = thresholds_of(card, options)
-    seen = generations(catalog, "turns", log_date)
+    erasure = publish.erasure(catalog)
+    turns = generations(catalog, "turns", log_date)
     opted_out = barred(catalog, Bar.OPTED_OUT)
     work = publish.run_id(
         "mine",
@@ -106,7 +108,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         *sorted(opted_out),
         f"{card.name}@{card.version}",
         f"{thresholds.report} {thresholds.trainable}",
-        *(f"{partition.part} {generation}" for partition, generation in sorted(seen.items())),
+        *(f"{partition.part} {generation}" for partition, generation in sorted(turns.items())),
     )
     # With what the night shows now: a detector that is gone back to mines the night again.
     head, last = head_run(catalog, "signals", log_date)
@@ -120,7 +122,8 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         options=options,
         card=card,
         opted_out=opted_out,
-        seen=seen,
+        # All logs of the night: one that joined it meanwhile was not read.
+        seen=Seen(erasure=erasure, nights={("turns", log_date): turns}),
         replaces=partitions(log_date, card.name, card.version),
         handoff=Handoff.of_attempt(catalog.root, run_id),
     )
@@ -136,14 +139,14 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
         run_id=run.run_id,
         staged=staged,
         replaces=run.replaces,
-        # All of them: a log that joined the night meanwhile was not read.
-        expects={("turns", run.log_date): run.seen},
+        seen=run.seen,
         counts={
             "conversations": found.conversations,
             "follow_ups": found.follow_ups,
             "dsat": found.signals.get(SignalKind.DSAT, 0),
             "trainable": found.trainable,
         },
+        watermark=run.log_date,
         now=now,
     )
     return None if commit_id is None else found

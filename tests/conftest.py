@@ -89,9 +89,12 @@ class Store:
 
     def publish(self, run: str, *staged: Any, night: dt.date = night, **options: Any) -> Any:
         """Begin the run of that name and publish its files; what `publish` returns."""
-        from warehouse.publish import begin, publish
+        from warehouse.publish import Seen, begin, erasure, publish
 
-        options = {"replaces": {file.partition for file in staged}, "counts": {}} | options
+        options = {
+            "replaces": {file.partition for file in staged}, "counts": {}, "watermark": night,
+            "seen": Seen(erasure=erasure(self.catalog)),
+        } | options  # fmt: skip
         begin(self.catalog, run_id=run, stage="mine", log_date=night, now=self.now)
         return publish(self.catalog, run_id=run, staged=staged, now=self.now, **options)
 

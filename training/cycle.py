@@ -23,10 +23,11 @@ from training.pairs import GUIDANCE_VERSION
 from training.policy import digest
 from training.samplers.base import Progress
 from training.update import UpdateReport
-from warehouse import leases
+from warehouse import leases, streams
 from warehouse.catalog import Catalog
 from warehouse.errors import SettingsError, TrainingFailed
-from warehouse.leases import Lease, ModelVersion
+from warehouse.leases import Lease
+from warehouse.manifest import ModelVersion
 
 # Held-out turns that a candidate is compared on; more would cost more than the update itself.
 HELD_OUT_TURNS = 32
@@ -115,8 +116,8 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
     Reveals versions that the catalog knows, and moves the aliases that had still to be moved.
     """
     # In this order: a trainer that finishes in between is seen in one of the two.
-    alive = leases.alive(catalog, now=now)
-    known = leases.registered(catalog)
+    alive = streams.alive(catalog, now=now)
+    known = streams.registered(catalog)
     registry.adopt(models, {model.version: model.manifest_sha256 for model in known}, alive)
     registry.complete_moves(models)
     there = set(registry.versions(models))
@@ -150,7 +151,7 @@ def _run(
     progress: Progress | None,
 ) -> TrainReport:
     watch = Stopwatch()
-    held = leases.heldout(catalog, holdout=options.holdout, n=HELD_OUT_TURNS)
+    held = streams.heldout(catalog, holdout=options.holdout, n=HELD_OUT_TURNS)
     with registry.staging(models, lease.batch_id) as staged:
         learned = learn(start.source, lease.turns, held, options, staged, watch, progress)
         with watch.part("evaluate"):

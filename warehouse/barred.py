@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, insert, select
 
-from warehouse.catalog import Catalog
 from warehouse.tables import barred_users
+
+if TYPE_CHECKING:
+    from warehouse.catalog import Catalog
 
 
 class Bar(StrEnum):

@@ -8,116 +8,206 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
-from warehouse import views
-from warehouse.errors import CatalogMismatch, CommitConflict, SettingsError, SourceUnavailable
-from warehouse.tables import SCHEMA_VERSION, metadata, schema_version
+from warehouse import migrations, views
+from warehouse.errors import (
+    CatalogMismatch,
+    CommitConflict,
+    CommitUnknown,
+    SettingsError,
+    SourceUnavailable,
+)
+from warehouse.manifest import FOLDER
+from warehouse.store import open_store
+from warehouse.tables import metadata, schema_version
 
 # Seconds that a writer waits for another. A publish holds the lock for well under one.
 BUSY_S = 60
 
+# Of PostgreSQL's advisory locks, within a database: the writers'. Any number, the same for ever.
+_WRITERS = 0x6472_6966_746D_696E  # "driftmin"
+
 
 class Catalog:
-    """A warehouse: its root folder and the database that says what in it is live."""
+    """A warehouse: its folder, the store of its files, and the database that says what is live."""
 
-    def __init__(self, root: Path, engine: Engine) -> None:
-        self.root = root
+    def __init__(self, root: Path, store: Path, engine: Engine) -> None:
+        self.root = root  # local: views, locks, what runs hand over
+        self.store = store  # data files and manifests
         self._engine = engine
 
     @classmethod
-    def open(cls, root: Path, url: str = "") -> Catalog:
+    def open(cls, root: Path, url: str = "", data: str = "") -> Catalog:
         """Open the warehouse at `root`, made empty where there is none.
 
-        `url` is SQLAlchemy's; "" is the SQLite file `catalog.db` in the root. Views that a
-        killed publish left behind its commit are made anew. Raises CatalogMismatch,
-        SettingsError for a URL that names no database, SourceUnavailable where the database does
-        not answer or is damaged.
+        `url` is SQLAlchemy's; "" is the SQLite file `catalog.db` in the root. `data` is where the
+        files lie, a folder or a URL; "" is the root. Views that a killed publish left behind its
+        commit are made anew, and an older catalog is migrated. Raises CatalogMismatch,
+        SettingsError for a URL that names no database or store, MissingExtra, SourceUnavailable
+        where the database does not answer or is damaged.
         """
+        catalog = cls.connect(root, url, data)
+        with catalog._answering():
+            catalog._create_tables()
+            views.refresh_if_stale(catalog)
+        return catalog
+
+    @classmethod
+    def connect(cls, root: Path, url: str = "", data: str = "") -> Catalog:
+        """`open`, without a look at what the database holds: for whoever mends it."""
         root = root.resolve()
         root.mkdir(parents=True, exist_ok=True)
         file = URL.create("sqlite", database=str(root / "catalog.db"))
         try:
-            catalog = cls(root, _engine(url or file))
-            catalog._create_tables()
-            views.refresh_if_stale(catalog)
+            engine = _engine(url or file)
         except (ArgumentError, ImportError) as error:
             raise SettingsError(
                 "[warehouse] catalog_url names no database that can be used here "
                 f"({type(error).__name__}). Write it like postgresql+psycopg://host/name (extra "
                 "`postgres`), or leave it empty for SQLite in the home folder."
             ) from error
-        except DatabaseError as error:
-            raise SourceUnavailable(
-                f"{root}: its catalog does not answer or is damaged ({error.orig}). Check that "
-                "the database runs, that it can be written, and that its disk has room; a damaged "
-                "SQLite file must come from your backup. Then run again."
-            ) from error
-        return catalog
+        return cls(root, open_store(data or root), engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent state. It blocks no writer, however long it is held."""
-        with self._engine.connect() as connection:
+        options = {"sqlite_begin": "DEFERRED"}
+        if self._engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"
+        with self._engine.connect().execution_options(**options) as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """All or nothing, and no other writer meanwhile (on SQLite).
+        """All or nothing, and no other writer meanwhile.
 
-        Raises CommitConflict where another writer holds the catalog for longer than `BUSY_S`.
+        Raises CommitConflict where another writer holds the catalog for longer than `BUSY_S`,
+        CommitUnknown where the database went away while it committed.
         """
-        with self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+        options = {"sqlite_begin": "IMMEDIATE"}
+        with self._engine.connect().execution_options(**options) as connection:
+            transaction = None
             try:
                 transaction = connection.begin()
+                self._take_turn(connection)
             except OperationalError as error:
-                if "locked" not in str(error.orig):
+                if transaction is not None:
+                    transaction.rollback()
+                if "lock" not in str(error.orig):
                     raise
                 raise CommitConflict(
                     f"{self.root}: another run held the catalog for over {BUSY_S} s. Nothing was "
                     "changed; run again."
                 ) from error
-            with transaction:
+            with _committed(connection, transaction):
                 yield connection
 
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
 
+    def create_tables(self, connection: Connection) -> None:
+        """Make all tables, of the newest version, in an empty database."""
+        metadata.create_all(connection)
+        connection.execute(insert(schema_version).values(version=migrations.newest()))
+
+    def _take_turn(self, connection: Connection) -> None:
+        """Let writers pass one by one; SQLite's BEGIN IMMEDIATE has done so already."""
+        if self._engine.dialect.name == "postgresql":
+            # A commit takes milliseconds, so nothing is gained by letting them run side by side.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_S}s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            self.close()
+            raise SourceUnavailable(
+                f"{self.root}: its catalog does not answer or is damaged ({_said(error)}). Check "
+                "that the database runs, that it can be written, and that its disk has room; a "
+                "catalog that is lost is made again from the manifests: `driftmine doctor "
+                "--rebuild-catalog`. Then run again."
+            ) from error
+
     def _refuse_lost(self) -> None:
         """A new catalog over published data would read, and train on, everything once more."""
-        if any((self.root / "manifests").glob("*.json")):
+        if any((self.store / FOLDER).glob("*.json")):
             self.close()
             raise CatalogMismatch(
                 f"{self.root}: it holds published data, but its catalog is gone or empty. Nothing "
-                "was changed; restore the catalog from your backup, or check catalog_url."
+                "was changed; check catalog_url, restore the catalog from your backup, or make it "
+                "again from the manifests: `driftmine doctor --rebuild-catalog`."
             )
 
     def _create_tables(self) -> None:
+        wanted = migrations.newest()
         with self.read() as connection:
-            found = _version(connection)
+            found = version(connection)
         if found is None:
             self._refuse_lost()
+        if found is None or migrations.OLDEST <= found < wanted:
             with self.write() as connection:
-                found = _version(connection)
+                found = version(connection)
                 if found is None:
-                    metadata.create_all(connection)
-                    connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-                    found = SCHEMA_VERSION
-        if found != SCHEMA_VERSION:
+                    self.create_tables(connection)
+                else:
+                    migrations.upgrade(connection, self.store, found)
+                    connection.execute(update(schema_version).values(version=wanted))
+                found = wanted
+        if found != wanted:
             self.close()
             raise CatalogMismatch(
                 f"{self.root}: the catalog has schema version {found}, this Driftmine understands "
-                f"{SCHEMA_VERSION}. Use the Driftmine that wrote it, or a newer one, or ingest the "
-                "logs into a new home."
+                f"{migrations.OLDEST} to {wanted}. Use the Driftmine that wrote it, or a newer "
+                "one, or ingest the logs into a new home."
             )
 
 
-def _version(connection: Connection) -> int | None:
+def version(connection: Connection) -> int | None:
+    """The version of the catalog's tables; None where there are none."""
     if not inspect(connection).has_table(schema_version.name):
         return None
     return int(connection.execute(select(schema_version.c.version)).scalar_one())
+
+
+@contextmanager
+def _committed(connection: Connection, transaction: Any) -> Iterator[None]:
+    """Commit at the end of the block, or roll back what it raised in."""
+    try:
+        yield
+    except BaseException:
+        if transaction.is_active:
+            transaction.rollback()
+        raise
+    try:
+        transaction.commit()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise CommitUnknown(
+            f"The catalog's database went away while it committed ({_said(error)}): whether it "
+            "did is not known. What is published is whole; check the database and run again."
+        ) from error
+
+
+def _said(error: DBAPIError) -> str:
+    """The database's own words, in one line."""
+    return " ".join(str(error.orig).split())
 
 
 def _engine(url: str | URL) -> Engine:

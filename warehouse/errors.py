@@ -5,9 +5,11 @@
     ├── PolicyUnusable      name another policy, or mend its folder; exit 2
     ├── DetectorUnusable    name another detector, or train it again; exit 2
     ├── MissingExtra        install the extra that it names; exit 2
+    ├── SnapshotGone        name a newer commit; exit 2
     ├── SourceUnavailable   check the path and the access to it, run again; exit 1
     ├── CorruptStaging      run the stage again; exit 1
     ├── CommitConflict      another run published first: run again; exit 1
+    ├── CommitUnknown       the database went away at its commit: run again; exit 1
     ├── LeaseLost           the batch went to another trainer: run again; exit 1
     ├── CatalogMismatch     upgrade Driftmine, or the warehouse; exit 1
     ├── TrainingFailed      read the message (not a number, no memory), run again; exit 1
@@ -48,6 +50,12 @@ class MissingExtra(DriftmineError):
     exit_code = 2
 
 
+class SnapshotGone(DriftmineError):
+    """A commit that there never was, or whose files are not kept any more."""
+
+    exit_code = 2
+
+
 class SourceUnavailable(DriftmineError):
     """A log or a warehouse that was named but cannot be read."""
 
@@ -58,6 +66,10 @@ class CorruptStaging(DriftmineError):
 
 class CommitConflict(DriftmineError):
     """A partition that this run read or replaces was published by another meanwhile."""
+
+
+class CommitUnknown(DriftmineError):
+    """The catalog's database went away while it committed. Whoever can, asks it again."""
 
 
 class LeaseLost(DriftmineError):

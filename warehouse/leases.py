@@ -8,47 +8,23 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-import duckdb
 import msgspec
-import pyarrow as pa
-from sqlalchemy import Connection, Update, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from warehouse import manifest
 from warehouse.barred import Bar, barred_by
+from warehouse.candidates import candidates
 from warehouse.catalog import Catalog
-from warehouse.errors import LeaseLost
+from warehouse.errors import LeaseLost, SnapshotGone
 from warehouse.live import newest_commit
-from warehouse.records import DsatTurn, Message
-from warehouse.tables import add_commit, batch_items, batches, models, streams
-from warehouse.views import parquet_query, refresh_if_stale
-
-# A night's newest verdict on a turn counts. `place` spreads conversations over [0, 1), the same
-# on every machine and for ever: those below the holdout share are never trained on, whatever the
-# stream. By conversation, for its turns share most of their text.
-_SETUP = f"""
-CREATE MACRO place(conversation_id) AS ('0x' || left(md5(conversation_id), 13))::BIGINT / {2**52};
-CREATE VIEW trainable AS
-    SELECT turn_id, max(log_date) AS log_date, any_value(conversation_id) AS conversation_id
-    FROM dsat_turns ANTI JOIN barred USING (user_key)
-    GROUP BY turn_id HAVING arg_max(trainable, log_date);
-"""
-_FRESH = """
-SELECT turn_id, log_date FROM trainable ANTI JOIN held USING (turn_id)
-WHERE place(conversation_id) >= $holdout"""
-_DRAW = f"""
-SELECT turn_id FROM ({_FRESH})
-ORDER BY log_date DESC, md5($seed || ':' || turn_id), turn_id LIMIT $n"""
-_HELD_OUT = """
-SELECT turn_id FROM trainable WHERE place(conversation_id) < $holdout
-ORDER BY md5(turn_id), turn_id LIMIT $n"""
-_READ = """
-SELECT DISTINCT ON (position) dsat_turns.*
-FROM dsat_turns JOIN chosen USING (turn_id) ORDER BY position, log_date DESC"""
-_PROMPTS = """
-SELECT DISTINCT ON (prompt_hash) prompt_hash, content
-FROM system_prompts SEMI JOIN wanted USING (prompt_hash)"""
+from warehouse.manifest import Batch, Manifest, ModelVersion
+from warehouse.records import DsatTurn, LineageTurn
+from warehouse.schema import Partition, to_batch
+from warehouse.staging import PartitionWriter
+from warehouse.streams import held_turns, items
+from warehouse.tables import batch_items, batches, streams
+from warehouse.views import refresh_if_stale
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,19 +34,10 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     token: str  # what proves the holder
     snapshot: int  # the newest commit when the turns were chosen
+    created_at: dt.datetime
     expires_at: dt.datetime
     turns: tuple[DsatTurn, ...]
-
-
-class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that came of a batch, promoted or not."""
-
-    version: str
-    parent: str | None
-    batch_id: str
-    created_at: dt.datetime
-    promoted: bool
-    manifest_sha256: str  # of the manifest in the model's folder
+    reuses: str | None = None  # the batch whose turns it has, where they are trained on once more
 
 
 def acquire(
@@ -87,182 +54,149 @@ def acquire(
     """Lease up to `n` fresh trainable turns; None, and nothing held, if under `minimum` are left.
 
     Fresh is what no batch of the stream holds or was finished with, of conversations that are not
-    held out (`place`) and users who are not barred. The newest nights come first, and within a
-    night a draw by `seed`.
+    held out and users who are not barred. The newest nights come first, and within a night a draw
+    by `seed`.
     """
     with catalog.write() as connection:
-        _lock(connection, stream)
+        _enter(connection, stream)
         _free_expired(connection, stream, now)
-        used = _used(connection, stream, now)
-        with _candidates(connection, catalog, used) as candidates:
-            drawn = {"holdout": holdout, "seed": str(seed), "n": n}
-            chosen = candidates.execute(_DRAW, drawn).fetchall()
+        taken = held_turns(connection, stream, now)
+        with candidates(connection, catalog, held=taken) as found:
+            chosen = found.draw(stream, holdout, n=n, seed=seed)
             if len(chosen) < max(minimum, 1):
                 return None
-            turns = _read(candidates, chosen)
-        made = select(func.count()).select_from(batches).where(batches.c.stream == stream)
+            turns = found.read(chosen)
         lease = Lease(
-            batch_id=f"{stream}-{connection.execute(made).scalar_one() + 1:06d}",
+            batch_id=_next_id(connection, stream),
             stream=stream,
             token=secrets.token_hex(16),
             snapshot=newest_commit(connection),
+            created_at=now,
             expires_at=now + ttl,
             turns=turns,
         )
-        _insert(connection, lease, now)
+        _insert(connection, lease)
+        rows = [
+            {"stream": stream, "batch_id": lease.batch_id, "turn_id": turn.turn_id}
+            for turn in turns
+        ]
+        connection.execute(insert(batch_items), rows)
+    refresh_if_stale(catalog)
     return lease
+
+
+def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetime) -> Lease:
+    """Lease the turns of a finished batch once more: another batch, of the same turns.
+
+    As they stood when the batch was drawn, without those of users who were barred since. Nothing
+    else gives a stream a turn twice. Raises LeaseLost where no batch of that name is finished,
+    SnapshotGone where its turns are not kept any more.
+    """
+    with catalog.write() as connection:
+        first = connection.execute(
+            select(batches).where(batches.c.batch_id == batch_id, batches.c.state == "finished")
+        ).one_or_none()
+        if first is None:
+            raise LeaseLost(
+                f"batch {batch_id}: there is none of that name that was finished, so there is "
+                "nothing to train on once more. The view `batches` shows those there are."
+            )
+        with candidates(connection, catalog, as_of=first.snapshot) as found:
+            turns = found.read(items(connection, first.reuses or batch_id))
+        if not turns:
+            raise SnapshotGone(f"batch {batch_id}: none of its turns is left to train on.")
+        lease = Lease(
+            batch_id=_next_id(connection, first.stream),
+            stream=first.stream,
+            token=secrets.token_hex(16),
+            snapshot=first.snapshot,
+            created_at=now,
+            expires_at=now + ttl,
+            turns=turns,
+            reuses=first.reuses or batch_id,
+        )
+        _insert(connection, lease)
+    refresh_if_stale(catalog)
+    return lease
+
+
+def heartbeat(catalog: Catalog, lease: Lease, *, ttl: dt.timedelta, now: dt.datetime) -> Lease:
+    """Hold the batch for another `ttl` from now. Raises LeaseLost where it is held no more."""
+    longer = update(batches).where(*_is_held(lease), batches.c.expires_at > now)
+    with catalog.write() as connection:
+        if connection.execute(longer.values(expires_at=now + ttl)).rowcount != 1:
+            raise _lost(lease)
+    return msgspec.structs.replace(lease, expires_at=now + ttl)
 
 
 def release(catalog: Catalog, lease: Lease) -> None:
     """Give the turns back unused. A lease that is held no more has none to give."""
+    released = update(batches).where(*_is_held(lease)).values(state="released")
     with catalog.write() as connection:
-        if connection.execute(_held(lease).values(state="released")).rowcount == 1:
+        if connection.execute(released).rowcount == 1:
             connection.execute(delete(batch_items).where(batch_items.c.batch_id == lease.batch_id))
+    refresh_if_stale(catalog)
 
 
 def finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime) -> None:
-    """Close the batch for good and register its model, both or neither.
+    """Close the batch for good and register its model and lineage, all or nothing.
 
+    Turns of users who were erased meanwhile are counted in the model's row, and nowhere else.
     Raises LeaseLost where the lease ran out, was released or was finished before.
     """
     if model.batch_id != lease.batch_id:
         raise ValueError(f"the model is of batch {model.batch_id}, not of {lease.batch_id}")
-    held = _held(lease).where(batches.c.expires_at > now)
+    done = update(batches).where(*_is_held(lease), batches.c.expires_at > now)
     with catalog.write() as connection:
-        if connection.execute(held.values(state="finished")).rowcount != 1:
-            raise LeaseLost(
-                f"batch {lease.batch_id}: the lease ran out at {lease.expires_at:%F %R} UTC or was "
-                "closed before. No model was registered; run again, with a longer lease if this "
-                "one was too short."
-            )
-        connection.execute(insert(models).values(msgspec.structs.asdict(model)))
-        add_commit(connection, "model", model.version, now)
+        if connection.execute(done.values(state="finished")).rowcount != 1:
+            raise _lost(lease)
+        rows = _lineage_rows(connection, lease, model)
+        partition = Partition("lineage", now.date(), lease.batch_id)
+        writer = PartitionWriter(catalog.store, partition)
+        writer.write(to_batch("lineage", now.date(), rows))
+        batch = {name: getattr(lease, name) for name in Batch.__struct_fields__}
+        change = Manifest(
+            commit_id=manifest.next_id(connection),
+            kind="model",
+            subject=model.version,
+            committed_at=now,
+            replaces=[partition],
+            staged=[writer.close()],
+            batch=Batch(**batch),
+            model=msgspec.structs.replace(model, erased_turns=len(lease.turns) - len(rows)),
+        )
+        manifest.commit(connection, catalog.store, change)
     refresh_if_stale(catalog)
 
 
-def lineage(catalog: Catalog, version: str) -> list[str]:
-    """The ids of the turns that a model version was trained on, sorted; none if unknown."""
-    rows = select(batch_items.c.turn_id).where(models.c.version == version)
-    rows = rows.join(models, models.c.batch_id == batch_items.c.batch_id)
-    with catalog.read() as connection:
-        return list(connection.execute(rows.order_by(batch_items.c.turn_id)).scalars())
+def _lineage_rows(connection: Connection, lease: Lease, model: ModelVersion) -> list[LineageTurn]:
+    """The batch's turns, without those whose users were erased while it was trained on."""
+    left = set(items(connection, lease.reuses or lease.batch_id))
+    erased = barred_by(connection, Bar.ERASED)
+    return [
+        LineageTurn(
+            turn_id=turn.turn_id,
+            batch_id=lease.batch_id,
+            stream=lease.stream,
+            model_version=model.version,
+            user_key=turn.user_key,
+        )
+        for turn in lease.turns
+        if turn.turn_id in left and turn.user_key not in erased
+    ]
 
 
-def registered(catalog: Catalog) -> list[ModelVersion]:
-    """Every model version, of all streams, oldest first."""
-    columns = [models.c[name] for name in ModelVersion.__struct_fields__]
-    rows = select(*columns).order_by(models.c.created_at, models.c.version)
-    with catalog.read() as connection:
-        return [ModelVersion(**row) for row in connection.execute(rows).mappings()]
-
-
-def alive(catalog: Catalog, *, now: dt.datetime) -> set[str]:
-    """The batches that a trainer holds at `now`, of all streams."""
-    held = select(batches.c.batch_id).where(batches.c.state == "leased", batches.c.expires_at > now)
-    with catalog.read() as connection:
-        return set(connection.execute(held).scalars())
-
-
-def fresh(catalog: Catalog, *, stream: str, holdout: float, now: dt.datetime) -> int:
-    """How many turns `acquire` could lease at `now`."""
-    with (
-        catalog.read() as connection,
-        _candidates(connection, catalog, _used(connection, stream, now)) as candidates,
-    ):
-        query = f"SELECT count(*) FROM ({_FRESH})"
-        (count,) = candidates.execute(query, {"holdout": holdout}).fetchall()[0]
-        return int(count)
-
-
-def held(catalog: Catalog, *, stream: str, now: dt.datetime) -> tuple[int, dt.datetime | None]:
-    """How many turns unfinished batches of the stream hold, and when the last of them run out."""
-    open_batches = (batches.c.stream == stream, batches.c.state == "leased")
-    rows = select(func.count(), func.max(batches.c.expires_at)).join_from(batches, batch_items)
-    with catalog.read() as connection:
-        row = connection.execute(rows.where(*open_batches, batches.c.expires_at > now)).one()
-    return row[0], row[1]
-
-
-def last_snapshot(catalog: Catalog, *, stream: str) -> int | None:
-    """The newest commit that a finished batch of the stream was drawn at; None before the first."""
-    newest = select(func.max(batches.c.snapshot)).where(
-        batches.c.stream == stream, batches.c.state == "finished"
-    )
-    with catalog.read() as connection:
-        snapshot: int | None = connection.execute(newest).scalar_one()
-        return snapshot
-
-
-def heldout(catalog: Catalog, *, holdout: float, n: int) -> list[DsatTurn]:
-    """Up to `n` trainable turns that no stream is ever given, the same as long as they are live."""
-    with (
-        catalog.read() as connection,
-        _candidates(connection, catalog, used=()) as candidates,
-    ):
-        chosen = candidates.execute(_HELD_OUT, {"holdout": holdout, "n": n}).fetchall()
-        return list(_read(candidates, chosen))
-
-
-def _used(connection: Connection, stream: str, now: dt.datetime) -> Sequence[str]:
-    """The turns that batches of the stream were finished with, or hold at `now`."""
-    rows = select(batch_items.c.turn_id).join(batches).where(batch_items.c.stream == stream)
-    taken = (batches.c.state == "finished") | (batches.c.expires_at > now)
-    return connection.execute(rows.where(taken)).scalars().all()
-
-
-@contextmanager
-def _candidates(
-    connection: Connection, catalog: Catalog, used: Sequence[str]
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB over the current DSAT turns, beside the turns and users that are not to be had."""
-    barred = barred_by(connection, *Bar)
-    with duckdb.connect() as candidates:
-        candidates.execute("SET TimeZone = 'UTC'")
-        candidates.register("held", _column("turn_id", used))
-        candidates.register("barred", _column("user_key", sorted(barred)))
-        for table in ("dsat_turns", "system_prompts"):
-            query = parquet_query(connection, catalog.root, table)
-            candidates.execute(f"CREATE VIEW {table} AS {query}")
-        candidates.execute(_SETUP)
-        yield candidates
-
-
-def _column(name: str, values: Sequence[str]) -> pa.Table:
-    return pa.table({name: pa.array(values, pa.string())})
-
-
-def _read(
-    candidates: duckdb.DuckDBPyConnection, chosen: Sequence[tuple[str]]
-) -> tuple[DsatTurn, ...]:
-    """The turns themselves, in the order of `chosen`: texts are read for no others."""
-    ids = pa.array([turn_id for (turn_id,) in chosen], pa.string())
-    candidates.register("chosen", pa.table({"turn_id": ids, "position": range(len(ids))}))
-    rows = candidates.sql(_READ).to_arrow_table().to_pylist()
-    turns = [msgspec.convert(row, DsatTurn) for row in rows]
-    return tuple(_with_prompts(candidates, turns))
-
-
-def _with_prompts(
-    candidates: duckdb.DuckDBPyConnection, turns: Sequence[DsatTurn]
-) -> Iterator[DsatTurn]:
-    """The turns with the texts of their system prompts back in place."""
-    hashes = {message.prompt_hash for turn in turns for message in turn.context}
-    candidates.register("wanted", _column("prompt_hash", sorted(filter(None, hashes))))
-    texts = dict(candidates.sql(_PROMPTS).fetchall())
-    for turn in turns:
-        context = [
-            Message(role=message.role, content=texts[message.prompt_hash])
-            if message.prompt_hash in texts
-            else message
-            for message in turn.context
-        ]
-        yield msgspec.structs.replace(turn, context=tuple(context))
-
-
-def _lock(connection: Connection, stream: str) -> None:
-    row = select(streams).where(streams.c.stream == stream).with_for_update()
-    if connection.execute(row).one_or_none() is None:
+def _enter(connection: Connection, stream: str) -> None:
+    """Know the stream. The writers' lock keeps others out of it."""
+    if connection.execute(select(streams).where(streams.c.stream == stream)).first() is None:
         connection.execute(insert(streams).values(stream=stream))
+
+
+def _next_id(connection: Connection, stream: str) -> str:
+    """By the greatest number and not by how many: a catalog made again lacks unfinished ones."""
+    known = select(batches.c.batch_id).where(batches.c.stream == stream)
+    numbers = [int(found.rpartition("-")[2]) for found in connection.execute(known).scalars()]
+    return f"{stream}-{max(numbers, default=0) + 1:06d}"
 
 
 def _free_expired(connection: Connection, stream: str, now: dt.datetime) -> None:
@@ -274,20 +208,22 @@ def _free_expired(connection: Connection, stream: str, now: dt.datetime) -> None
     connection.execute(delete(batch_items).where(batch_items.c.batch_id.in_(ids)))
 
 
-def _insert(connection: Connection, lease: Lease, now: dt.datetime) -> None:
-    names = ("batch_id", "stream", "token", "snapshot", "expires_at")
+def _insert(connection: Connection, lease: Lease) -> None:
+    names = ("batch_id", "stream", "token", "snapshot", "created_at", "expires_at", "reuses")
     row = {name: getattr(lease, name) for name in names}
-    connection.execute(insert(batches).values(row | {"state": "leased", "created_at": now}))
-    items = [
-        {"stream": lease.stream, "batch_id": lease.batch_id, "turn_id": turn.turn_id}
-        for turn in lease.turns
-    ]
-    connection.execute(insert(batch_items), items)
+    connection.execute(insert(batches).values(row | {"state": "leased"}))
 
 
-def _held(lease: Lease) -> Update:
-    return update(batches).where(
+def _is_held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (
         batches.c.batch_id == lease.batch_id,
         batches.c.token == lease.token,
         batches.c.state == "leased",
+    )
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(
+        f"batch {lease.batch_id}: the lease ran out at {lease.expires_at:%F %R} UTC or was closed "
+        "before. No model was registered; run again, with a longer lease if this one was too short."
     )

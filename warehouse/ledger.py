@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from warehouse.catalog import Catalog
 from warehouse.tables import runs, sources
+
+if TYPE_CHECKING:
+    from warehouse.catalog import Catalog
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     lines: int  # not blank
     duplicates: int  # left out, for their conversations are held elsewhere
     suppressed: int  # left out, for their users are erased
+    reading: str = ""  # digest of all that its rows depend on; "": not known
 
 
 def published(catalog: Catalog) -> list[SourceFile]:
@@ -51,6 +54,13 @@ def record(connection: Connection, run_id: str, found: Collection[SourceFile]) -
         connection.execute(delete(sources).where(*former))
         row: dict[str, Any] = msgspec.structs.asdict(source)
         connection.execute(insert(sources).values(row | {"run_id": run_id}))
+
+
+def amend(connection: Connection, changed: Collection[SourceFile]) -> None:
+    """Put other counts in the rows of logs, which stay those of the runs that read them."""
+    for source in changed:
+        own = (sources.c.log_date == source.log_date, sources.c.name == source.name)
+        connection.execute(update(sources).where(*own).values(msgspec.structs.asdict(source)))
 
 
 def totals(connection: Connection, log_date: dt.date) -> dict[str, int]:

@@ -1,14 +1,16 @@
-"""Which files are live, by one connection's view of the catalog."""
+"""Which files are live, by one connection's view of the catalog, now or at an earlier commit."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
+from warehouse.errors import SnapshotGone
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
-from warehouse.tables import commits, files, partitions
+from warehouse.tables import commits, files
+from warehouse.tables import generations as history
 
 # Tables whose parts are detectors. They stand side by side, and readers see one of them a night.
 DETECTED = frozenset({"signals", "dsat_turns"})
@@ -21,66 +23,104 @@ class LiveFile(StagedFile, frozen=True, kw_only=True):
     commit_id: int  # that added it
 
 
-_COLUMNS = [
+COLUMNS = [
     files.c.table_name.label("table"),
     files.c.added_commit.label("commit_id"),
     *(files.c[name] for name in LiveFile.__struct_fields__ if name not in ("table", "commit_id")),
 ]
 
 
-def live(connection: Connection, table: str, log_date: dt.date | None = None) -> list[LiveFile]:
-    """The live files of a table, of every part, by log_date and part."""
-    rows = (
-        select(*_COLUMNS)
-        .where(files.c.table_name == table, files.c.removed_commit.is_(None))
-        .order_by(files.c.log_date, files.c.part, files.c.path)
-    )
+def live(
+    connection: Connection,
+    table: str,
+    log_date: dt.date | None = None,
+    *,
+    as_of: int | None = None,
+) -> list[LiveFile]:
+    """The live files of a table, of every part, by log_date and part.
+
+    `as_of`: those that were live after that commit. Raises SnapshotGone where one of them is not
+    on the disk any more.
+    """
+    rows = select(*COLUMNS, files.c.deleted_at).where(files.c.table_name == table, shown(as_of))
     if log_date is not None:
         rows = rows.where(files.c.log_date == log_date)
-    return [LiveFile(**row) for row in connection.execute(rows).mappings()]
+    found = connection.execute(rows.order_by(files.c.log_date, files.c.part, files.c.path))
+    return [_live(dict(row), as_of) for row in found.mappings()]
 
 
-def current(connection: Connection, table: str) -> list[LiveFile]:
+def _live(row: dict[str, object], as_of: int | None) -> LiveFile:
+    if row.pop("deleted_at") is not None:
+        raise SnapshotGone(
+            f"commit {as_of} cannot be read any more: {row['path']} was superseded and its bytes "
+            "were given up. Name a newer commit; how long superseded files are kept is [warehouse] "
+            "retention_days."
+        )
+    return LiveFile(**row)  # type: ignore[arg-type]
+
+
+def shown(as_of: int | None) -> ColumnElement[bool]:
+    """Of the table `files`: those that readers see, now or after a commit."""
+    if as_of is None:
+        return files.c.removed_commit.is_(None)
+    stays = files.c.removed_commit.is_(None) | (files.c.removed_commit > as_of)
+    return (files.c.added_commit <= as_of) & stays
+
+
+def current(connection: Connection, table: str, *, as_of: int | None = None) -> list[LiveFile]:
     """The live files that readers see: of a detected table, one detector's a night.
 
     The current detector of a night is the one that was published last for it, and so also where
     it found nothing.
     """
-    found = live(connection, table)
+    found = live(connection, table, as_of=as_of)
     if table not in DETECTED:
         return found
-    rows = (
-        select(partitions.c.log_date, partitions.c.part)
-        .where(partitions.c.table_name == table)
-        .order_by(partitions.c.head, partitions.c.part)
-    )
-    newest = {row.log_date: row.part for row in connection.execute(rows)}
+    newest = detectors(connection, table, as_of=as_of)
     return [file for file in found if newest[file.log_date] == file.part]
+
+
+def detectors(
+    connection: Connection, table: str, *, as_of: int | None = None
+) -> dict[dt.date, str]:
+    """The current part of each night of a detected table, now or after a commit."""
+    rows = select(history.c.log_date, history.c.part).where(history.c.table_name == table)
+    if as_of is not None:
+        rows = rows.where(history.c.commit_id <= as_of)
+    rows = rows.order_by(history.c.commit_id, history.c.part)
+    return {row.log_date: row.part for row in connection.execute(rows)}
 
 
 def generations(connection: Connection, table: str, log_date: dt.date) -> dict[Partition, int]:
     """How often each partition of one night was replaced; one that is absent counts as 0."""
-    rows = select(partitions.c.part, partitions.c.generation).where(
-        partitions.c.table_name == table, partitions.c.log_date == log_date
+    rows = (
+        select(history.c.part, func.max(history.c.generation).label("generation"))
+        .where(history.c.table_name == table, history.c.log_date == log_date)
+        .group_by(history.c.part)
+        .order_by(history.c.part)
     )
-    found = connection.execute(rows.order_by(partitions.c.part))
+    found = connection.execute(rows)
     return {Partition(table, log_date, row.part): row.generation for row in found}
 
 
 def heads(connection: Connection, table: str) -> dict[dt.date, int]:
     """The nights that a table was published for, in order, each with its newest commit."""
     rows = (
-        select(partitions.c.log_date, func.max(partitions.c.head).label("head"))
-        .where(partitions.c.table_name == table)
-        .group_by(partitions.c.log_date)
-        .order_by(partitions.c.log_date)
+        select(history.c.log_date, func.max(history.c.commit_id).label("head"))
+        .where(history.c.table_name == table)
+        .group_by(history.c.log_date)
+        .order_by(history.c.log_date)
     )
     return {row.log_date: row.head for row in connection.execute(rows)}
 
 
-def newest_commit(connection: Connection, table: str | None = None) -> int:
-    """The id of the newest commit, of all or of those that published a table; 0: none yet."""
+def newest_commit(
+    connection: Connection, table: str | None = None, *, kind: str | None = None
+) -> int:
+    """The newest commit's id, of all, of those that published a table or are of a kind; 0: none."""
     if table is not None:
         return max(heads(connection, table).values(), default=0)
     newest = select(func.coalesce(func.max(commits.c.commit_id), 0))
+    if kind is not None:
+        newest = newest.where(commits.c.kind == kind)
     return int(connection.execute(newest).scalar_one())

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from warehouse import durable, ledger, staging
+from warehouse import durable, manifest, staging
 from warehouse.catalog import Catalog
-from warehouse.errors import CommitConflict, DriftmineError
+from warehouse.errors import CommitConflict, CommitUnknown, DriftmineError
 from warehouse.ledger import SourceFile
 from warehouse.live import generations, newest_commit
+from warehouse.manifest import Manifest, Run
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
-from warehouse.tables import add_commit, files, partitions, runs, schema_version, watermarks
+from warehouse.store import remove
+from warehouse.tables import files, runs
 from warehouse.views import refresh_if_stale
 
 Night = tuple[str, dt.date]  # a table, and a log_date of it
@@ -30,16 +32,20 @@ Night = tuple[str, dt.date]  # a table, and a log_date of it
 _ASKED_AT_ONCE = 500  # values of one query: databases bound how many
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one publish changes: written beside the data, enough to rebuild a catalog from."""
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run saw at its start: a publish that finds anything else of it gives way."""
 
-    run_id: str
-    stage: str
-    log_date: dt.date
-    staged: list[StagedFile]
-    replaces: list[Partition]
-    sources: list[SourceFile]
-    counts: dict[str, int]
+    erasure: int  # the newest commit that erased users: their rows may be in what was staged
+    # Of whole nights, all generations; none: an empty night.
+    nights: Mapping[Night, Mapping[Partition, int]] = {}
+    partitions: Mapping[Partition, int] = {}  # of these alone; 0: absent
+    tables: Mapping[str, int] = {}  # of whole tables, the newest commit
+
+
+def erasure(catalog: Catalog) -> int:
+    """The newest commit that erased users; 0: none yet. Every run asks before it reads."""
+    with catalog.read() as connection:
+        return newest_commit(connection, kind="erase")
 
 
 def run_id(stage: str, *parts: str) -> str:
@@ -96,50 +102,79 @@ def publish(
     run_id: str,
     staged: Sequence[StagedFile],
     replaces: Collection[Partition],
-    expects: Mapping[Night, Mapping[Partition, int]] | None = None,
-    heads: Mapping[str, int] | None = None,
+    seen: Seen,
     sources: Sequence[SourceFile] = (),
     counts: Mapping[str, int],
+    watermark: dt.date | None = None,
     now: dt.datetime,
 ) -> int | None:
     """Make the staged files live in place of all that `replaces` names; return the commit id.
 
-    A partition in `replaces` without a staged file becomes empty. `expects` holds, of nights that
-    the run read or replaces, all `generations` that it saw at its start; none: an empty night.
-    `heads` does so for whole tables: the newest commit that it saw. `sources` are the logs that
-    the files were made of; the ledger keeps them.
+    A partition in `replaces` without a staged file becomes empty. `sources` are the logs that the
+    files were made of; the ledger keeps them. `watermark`: the night that the stage has come to;
+    None for a backfill, which never moves it.
 
     Where another attempt has committed the run, nothing changes: the staged files are removed,
     unless they are that commit's, and None is returned. Otherwise raises CorruptStaging where a
-    file is not what its writer said, and CommitConflict where a night in `expects`, or a table in
-    `heads`, has gained or replaced a partition; then nothing is published.
+    file is not what its writer said, and CommitConflict where anything is no more as it was
+    `seen`; then nothing is published. CommitUnknown: the database is gone, and with it the word
+    whether it committed; running again is right in both cases.
     """
-    _check_staged(catalog.root, staged, replaces)
-    with catalog.write() as connection:
-        _take_turn(connection)
-        run = _run(connection, run_id)
-        if run is None:
-            raise ValueError(f"run {run_id} was never begun")
-        commit_id = None
-        if run.commit_id is None:
-            _compare(connection, expects or {})
-            _compare_heads(connection, heads or {})
-            manifest = Manifest(
-                run_id=run_id,
-                stage=run.stage,
-                log_date=run.log_date,
-                staged=list(staged),
-                replaces=sorted(set(replaces)),
-                sources=list(sources),
-                counts=dict(counts),
-            )
-            # Under the lock, so that of two attempts at one run only the winner's stays.
-            _write_manifest(catalog.root, manifest)
-            commit_id = _commit(connection, manifest, now)
+    _check_staged(catalog.store, staged, replaces)
+    draft = Manifest(
+        commit_id=0,
+        kind="publish",
+        subject=run_id,
+        committed_at=now,
+        staged=list(staged),
+        replaces=sorted(set(replaces)),
+        sources=list(sources),
+        watermark=watermark,
+    )
+    try:
+        commit_id = _commit(catalog, draft, seen, counts)
+    except CommitUnknown:
+        commit_id = _ask_again(catalog, run_id)
     if commit_id is None:
         _discard(catalog, staged)
     refresh_if_stale(catalog)
     return commit_id
+
+
+def _commit(catalog: Catalog, draft: Manifest, seen: Seen, counts: Mapping[str, int]) -> int | None:
+    with catalog.write() as connection:
+        row = _run(connection, draft.subject)
+        if row is None:
+            raise ValueError(f"run {draft.subject} was never begun")
+        if row.commit_id is not None:
+            return None
+        _compare(connection, seen)
+        run = Run(
+            run_id=row.run_id,
+            stage=row.stage,
+            log_date=row.log_date,
+            started_at=row.started_at,
+            counts=dict(counts),
+        )
+        commit_id = manifest.next_id(connection)
+        whole = msgspec.structs.replace(draft, commit_id=commit_id, run=run)
+        manifest.commit(connection, catalog.store, whole)
+    return commit_id
+
+
+def _ask_again(catalog: Catalog, run_id: str) -> int:
+    """The commit of a run whose outcome is unknown; raises CommitConflict where it has none.
+
+    As a writer: an attempt that the database still works on is waited for.
+    """
+    with catalog.write() as connection:
+        run = _run(connection, run_id)
+    if run is None or run.commit_id is None:
+        raise CommitConflict(
+            f"{run_id}: the catalog's database went away before it committed. Nothing was "
+            "published; run again."
+        )
+    return int(run.commit_id)
 
 
 def named(catalog: Catalog, paths: Collection[str]) -> set[str]:
@@ -157,19 +192,19 @@ def _discard(catalog: Catalog, staged: Sequence[StagedFile]) -> None:
     """Remove staged files that no commit has named."""
     paths = {file.path for file in staged}
     for path in paths - named(catalog, paths):
-        (catalog.root / path).unlink(missing_ok=True)
+        remove(catalog.store / path)
 
 
 def _check_staged(
-    root: Path, staged: Sequence[StagedFile], replaces: Collection[Partition]
+    store: Path, staged: Sequence[StagedFile], replaces: Collection[Partition]
 ) -> None:
     """Everything is there, declared, and on the disk for good."""
     undeclared = {file.partition for file in staged} - set(replaces)
     if undeclared:
         raise ValueError(f"staged files of partitions that are not replaced: {undeclared}")
     for file in staged:
-        staging.verify(root, file)
-    for folder in {(root / file.path).parent for file in staged}:
+        staging.verify(store, file)
+    for folder in {(store / file.path).parent for file in staged}:
         durable.sync_folder(folder)
 
 
@@ -177,95 +212,31 @@ def _run(connection: Connection, run_id: str) -> Row[Any] | None:
     return connection.execute(select(runs).where(runs.c.run_id == run_id)).one_or_none()
 
 
-def _take_turn(connection: Connection) -> None:
-    """Let publishers pass one by one, also where the database would let them run side by side."""
-    # A row that is always there: a partition that is still absent has none to lock.
-    connection.execute(select(schema_version).with_for_update())
-
-
-def _is(table: Table, partition: Partition) -> tuple[ColumnElement[bool], ...]:
-    return (
-        table.c.table_name == partition.table,
-        table.c.log_date == partition.log_date,
-        table.c.part == partition.part,
-    )
-
-
-def _compare(connection: Connection, expects: Mapping[Night, Mapping[Partition, int]]) -> None:
-    for (table, log_date), seen in expects.items():
+def _compare(connection: Connection, seen: Seen) -> None:
+    """Raises CommitConflict where something is no more as it was seen."""
+    if newest_commit(connection, kind="erase") != seen.erasure:
+        raise CommitConflict(
+            "A user was erased while this run was at work, and its rows may hold them. Nothing "
+            "was published; run again."
+        )
+    for (table, log_date), before in seen.nights.items():
         found = generations(connection, table, log_date)
-        for partition in sorted(seen.keys() | found.keys()):
-            before, after = seen.get(partition, 0), found.get(partition, 0)
-            if before != after:
-                raise CommitConflict(
-                    f"{table} of {log_date}, {partition.part}: generation {before} when the run "
-                    f"started, {after} now, so another run has published it. Nothing was "
-                    "published; run again."
-                )
-
-
-def _compare_heads(connection: Connection, heads: Mapping[str, int]) -> None:
-    for table, seen in heads.items():
-        if newest_commit(connection, table) != seen:
+        for partition in sorted(before.keys() | found.keys()):
+            _compare_one(partition, before.get(partition, 0), found.get(partition, 0))
+    for partition, generation in seen.partitions.items():
+        _compare_one(partition, generation, manifest.generation_of(connection, partition))
+    for table, head in seen.tables.items():
+        if newest_commit(connection, table) != head:
             raise CommitConflict(
                 f"{table}: another run has published some of it since this one looked. Nothing "
                 "was published; run again."
             )
 
 
-def _write_manifest(root: Path, manifest: Manifest) -> None:
-    path = root / "manifests" / f"{manifest.run_id}.json"
-    path.parent.mkdir(exist_ok=True)
-    durable.write_whole(path, msgspec.json.encode(manifest))
-
-
-def _commit(connection: Connection, manifest: Manifest, now: dt.datetime) -> int:
-    commit_id = add_commit(connection, "publish", manifest.run_id, now)
-    replaced = {
-        partition: _advance(connection, partition, commit_id) for partition in manifest.replaces
-    }
-    for file in manifest.staged:
-        row = msgspec.structs.asdict(file)
-        row["table_name"] = row.pop("table")
-        row |= {"generation": replaced[file.partition], "added_commit": commit_id}
-        connection.execute(insert(files).values(row))
-    ledger.record(connection, manifest.run_id, manifest.sources)
-    _advance_watermark(connection, manifest.stage, manifest.log_date)
-    closed = update(runs).where(runs.c.run_id == manifest.run_id)
-    connection.execute(
-        closed.values(
-            state="committed",
-            ended_at=now,
-            commit_id=commit_id,
-            counts=manifest.counts,
-            reason=None,
+def _compare_one(partition: Partition, before: int, after: int) -> None:
+    if before != after:
+        raise CommitConflict(
+            f"{partition.table} of {partition.log_date}, {partition.part}: generation {before} "
+            f"when the run started, {after} now, so another run has published it. Nothing was "
+            "published; run again."
         )
-    )
-    return commit_id
-
-
-def _advance(connection: Connection, partition: Partition, head: int) -> int:
-    """Take a partition's files out of what is live; the generation of those that come in."""
-    old = update(files).where(*_is(files, partition), files.c.removed_commit.is_(None))
-    connection.execute(old.values(removed_commit=head))
-    former = select(partitions.c.generation).where(*_is(partitions, partition))
-    generation = connection.execute(former).scalar_one_or_none()
-    if generation is None:
-        row = insert(partitions).values(
-            table_name=partition.table, log_date=partition.log_date, part=partition.part
-        )
-        connection.execute(row.values(generation=1, head=head))
-        return 1
-    moved = update(partitions).where(*_is(partitions, partition))
-    connection.execute(moved.values(generation=generation + 1, head=head))
-    return int(generation) + 1
-
-
-def _advance_watermark(connection: Connection, stage: str, log_date: dt.date) -> None:
-    row = select(watermarks.c.log_date).where(watermarks.c.stage == stage)
-    reached = connection.execute(row).scalar_one_or_none()
-    if reached is None:
-        connection.execute(insert(watermarks).values(stage=stage, log_date=log_date))
-    elif reached < log_date:
-        ahead = update(watermarks).where(watermarks.c.stage == stage)
-        connection.execute(ahead.values(log_date=log_date))

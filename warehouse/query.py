@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from warehouse import ledger, live
+from warehouse import ledger, live, reading
 from warehouse.catalog import Catalog
-from warehouse.errors import SourceUnavailable
+from warehouse.errors import SettingsError, SnapshotGone, SourceUnavailable
 from warehouse.live import LiveFile
+from warehouse.reading import literal
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
-from warehouse.tables import runs, watermarks
-from warehouse.views import DATABASE, literal, refresh_if_stale, refresh_views
+from warehouse.store import show_store
+from warehouse.tables import commits, runs, watermarks
+from warehouse.views import DATABASE, refresh_if_stale, refresh_views, script
 
 __all__ = [
     "LiveFile",
     "NightCounts",
     "clustered",
+    "commit_at",
     "connect",
     "generations",
     "head_run",
@@ -36,18 +40,19 @@ __all__ = [
     "refresh_views",
     "run",
     "scan",
+    "snapshot",
     "stale_dates",
     "watermark",
 ]
 
 
-_TURNS = "SELECT count(*) FROM read_parquet(?) WHERE NOT carried"
-_CLUSTERED = "SELECT count(cluster) FROM read_parquet(?)"
+# {} stands for the rows of some files.
+_TURNS = "SELECT count(*) FROM ({}) WHERE NOT carried"
+_CLUSTERED = "SELECT count(cluster) FROM ({})"
 _REDACTED = """
 SELECT thing.kind, sum(thing.count)::BIGINT AS n
-FROM (SELECT unnest(redactions) AS thing FROM read_parquet(?, union_by_name = true))
-GROUP BY ALL ORDER BY n DESC, 1"""
-_REASONS = "SELECT reason, count(*) AS n FROM read_parquet(?) GROUP BY ALL ORDER BY n DESC, reason"
+FROM (SELECT unnest(redactions) AS thing FROM ({})) GROUP BY ALL"""
+_REASONS = "SELECT reason, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n DESC, reason"
 
 
 class NightCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,38 +102,44 @@ def night_counts(catalog: Catalog, log_date: dt.date) -> NightCounts:
         log_date=log_date,
         lines_in=ledgered["lines"],
         conversations=rows["conversations"],
-        near_duplicates=clustered(catalog.root, of["conversations"]),
-        turns=_count(catalog.root, of["turns"], _TURNS),
+        near_duplicates=clustered(catalog.store, of["conversations"]),
+        turns=_count(catalog.store, "turns", of["turns"], _TURNS),
         seed_pairs=rows["seed_pairs"],
         rejected=rows["rejects"],
-        rejected_by_reason=dict(scan(catalog.root, of["rejects"], _REASONS)),
+        rejected_by_reason=dict(scan(catalog.store, "rejects", of["rejects"], _REASONS)),
         duplicates=ledgered["duplicates"],
         suppressed=ledgered["suppressed"],
-        redacted=redactions(catalog.root, [*of["conversations"], *of["seed_pairs"]]),
+        redacted=redactions(catalog.store, [*of["conversations"], *of["seed_pairs"]]),
     )
 
 
-def redactions(root: Path, files: Iterable[StagedFile]) -> dict[str, int]:
+def redactions(store: Path, files: Iterable[StagedFile]) -> dict[str, int]:
     """Kind -> how much was replaced in files of conversations and seed pairs, most first."""
-    return dict(scan(root, files, _REDACTED))
+    found: Counter[str] = Counter()
+    held = list(files)
+    for table in ("conversations", "seed_pairs"):
+        rows = scan(store, table, [file for file in held if file.table == table], _REDACTED)
+        found.update(dict(rows))
+    return dict(sorted(found.items(), key=lambda kind: (-kind[1], kind[0])))
 
 
-def clustered(root: Path, files: Iterable[StagedFile]) -> int:
+def clustered(store: Path, files: Iterable[StagedFile]) -> int:
     """How many conversations of the files belong to a cluster of near duplicates."""
-    return _count(root, files, _CLUSTERED)
+    return _count(store, "conversations", files, _CLUSTERED)
 
 
-def _count(root: Path, files: Iterable[StagedFile], sql: str) -> int:
-    return sum(n for (n,) in scan(root, files, sql))
+def _count(store: Path, table: str, files: Iterable[StagedFile], sql: str) -> int:
+    return sum(n for (n,) in scan(store, table, files, sql))
 
 
-def scan(root: Path, files: Iterable[StagedFile], sql: str) -> list[Any]:
-    """The rows of a query whose `?` stands for Parquet files; none where there are no files."""
-    paths = [str(root / file.path) for file in files]
-    if not paths:
+def scan(store: Path, table: str, files: Iterable[StagedFile], sql: str) -> list[Any]:
+    """The rows of a query whose {} stands for a table's files; none where there are no files."""
+    held = list(files)
+    if not held:
         return []
     with duckdb.connect() as connection:
-        return connection.execute(sql, [paths]).fetchall()
+        show_store(connection, store)
+        return connection.execute(sql.format(reading.query(store, table, held))).fetchall()
 
 
 def log_dates(catalog: Catalog, table: str) -> list[dt.date]:
@@ -166,11 +177,12 @@ def watermark(catalog: Catalog, stage: str) -> dt.date | None:
         return connection.execute(row).scalar_one_or_none()
 
 
-def connect(root: Path) -> duckdb.DuckDBPyConnection:
+def connect(root: Path, store: Path | None = None) -> duckdb.DuckDBPyConnection:
     """A read-only connection on the views, in UTC, that reaches no file outside the data.
 
-    It shows the state of one commit until it is closed. COPY can still write beside the data
-    files: a query that somebody typed goes through `run`. Raises SourceUnavailable.
+    It shows the state of one commit until it is closed. `store`: of the data files, where it is
+    not the root. COPY can still write beside the data files: a query that somebody typed goes
+    through `run`. Raises SourceUnavailable.
     """
     root = root.resolve()
     if not (root / DATABASE).exists():
@@ -180,12 +192,63 @@ def connect(root: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute(f"ATTACH {literal(str(root / DATABASE))} AS warehouse (READ_ONLY)")
     connection.execute("USE warehouse")
+    _confine(connection, store or root)
+    return connection
+
+
+def snapshot(catalog: Catalog, commit_id: int) -> duckdb.DuckDBPyConnection:
+    """`connect`, on the views as they were after a commit.
+
+    Raises SnapshotGone where there never was one of that id, or its files are not kept any more.
+    """
+    with catalog.read() as state:
+        if state.execute(select(commits).where(commits.c.commit_id == commit_id)).first() is None:
+            raise SnapshotGone(
+                f"{catalog.root}: there is no commit {commit_id}; the newest is "
+                f"{live.newest_commit(state)}. `SELECT * FROM runs` shows who made which."
+            )
+        text = script(state, catalog, as_of=commit_id)
+    connection = duckdb.connect()
+    show_store(connection, catalog.store)
+    connection.execute(text)
+    _confine(connection, catalog.store)
+    return connection
+
+
+def _confine(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
+    show_store(connection, store)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")
-    connection.execute(f"SET allowed_directories = [{literal(str(root / 'data'))}]")
+    connection.execute(f"SET allowed_directories = [{literal(str(store / 'data'))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    return connection
+
+
+def commit_at(catalog: Catalog, said: str) -> int:
+    """The commit that `said` means: its id, or the newest at a date or time (ISO 8601, UTC).
+
+    A date alone means its end. Raises SettingsError where it is neither, SnapshotGone where the
+    warehouse is younger than that.
+    """
+    if said.isdecimal():
+        return int(said)
+    try:
+        at = dt.datetime.fromisoformat(said)
+    except ValueError:
+        raise SettingsError(
+            f"--as-of {said}: neither a commit nor a time. Write a commit's id, YYYY-MM-DD or "
+            "YYYY-MM-DDTHH:MM (UTC)."
+        ) from None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=dt.UTC)
+    if len(said) == len("2026-11-20"):
+        at += dt.timedelta(days=1, microseconds=-1)
+    newest = select(func.max(commits.c.commit_id)).where(commits.c.committed_at <= at)
+    with catalog.read() as connection:
+        found: int | None = connection.execute(newest).scalar_one()
+    if found is None:
+        raise SnapshotGone(f"{catalog.root}: nothing was published by {said}. Name a later time.")
+    return found
 
 
 def run(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:

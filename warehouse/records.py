@@ -197,6 +197,16 @@ class DsatTurn(_Row, frozen=True, kw_only=True):
     cluster: str | None = None  # the near-duplicate conversations that it belongs to
 
 
+class LineageTurn(_Row, frozen=True, kw_only=True):
+    """A turn that a model version was trained on."""
+
+    turn_id: str  # of the DsatTurn
+    batch_id: str
+    stream: str
+    model_version: str
+    user_key: str | None = None
+
+
 class SeedPair(_Row, frozen=True, kw_only=True):
     """An answer and a better one to the same prompt: what a first update may learn from."""
 

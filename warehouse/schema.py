@@ -1,12 +1,14 @@
 """Explicit Arrow schemas of the tables, and rows to batches.
 
 Every column carries a Parquet field id that is never used twice, so that columns can be added,
-renamed and dropped while files of the older shape are live.
+renamed, widened and dropped while files of the older shape are live: what a file calls a column
+is forgotten, its id decides. A field that is added to a list's struct must come last there.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -164,6 +166,17 @@ REJECTS = pa.schema(
     ]
 )
 
+LINEAGE = pa.schema(
+    [
+        _LOG_DATE,
+        _field(2, "turn_id", pa.string()),
+        _field(3, "batch_id", pa.string()),
+        _field(4, "stream", pa.string()),
+        _field(5, "model_version", pa.string()),
+        _field(6, "user_key", pa.string(), null=True),
+    ]
+)
+
 # A warehouse table: its name is the folder's, the view's and the catalog's.
 TABLES: dict[str, pa.Schema] = {
     "turns": TURNS,
@@ -173,7 +186,10 @@ TABLES: dict[str, pa.Schema] = {
     "signals": SIGNALS,
     "dsat_turns": DSAT_TURNS,
     "rejects": REJECTS,
+    "lineage": LINEAGE,
 }
+
+_ID = b"PARQUET:field_id"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -181,8 +197,8 @@ class Partition:
     """The unit of replacement: one night of one table, from one origin.
 
     `part` keeps apart what a night holds side by side: the log file for all that is ingested,
-    "name@version" of the detector for signals and DSAT turns. So a late log adds to its night
-    and a new detector stands beside the old one, and each is replaced alone.
+    "name@version" of the detector for signals and DSAT turns, the batch for lineage. So a late
+    log adds to its night and a new detector stands beside the old one, and each is replaced alone.
     """
 
     table: str
@@ -205,3 +221,50 @@ def to_batch(table: str, log_date: dt.date, rows: Iterable[Any]) -> pa.RecordBat
             values = [[{n: getattr(v, n) for n in names} for v in row] for row in values]
         columns.append(pa.array(values, type=field.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def field_id(field: pa.Field) -> int:
+    """The Parquet field id of a column."""
+    return int(field.metadata[_ID])
+
+
+def shape(schema: pa.Schema) -> str:
+    """32 hex that tell one schema from another: ids, names and types, down to the innermost."""
+    digest = hashlib.blake2b(schema.to_string(show_schema_metadata=False).encode(), digest_size=16)
+    return digest.hexdigest()
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Rows as a file of any shape holds them -> a table's schema of today, or a part of it.
+
+    Columns are known by their ids; one that the file lacks is null or, where that may not be, its
+    type's zero. Raises pa.ArrowInvalid where a value does not fit the type of today.
+    """
+    if batch.schema.equals(schema, check_metadata=False):
+        return batch
+    held = {field_id(field): batch.column(i) for i, field in enumerate(batch.schema)}
+    columns = []
+    for field in schema:
+        column = held.get(field_id(field))
+        if column is None:
+            column = pa.nulls(batch.num_rows, field.type)
+        columns.append(_filled(column.cast(field.type), field))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _filled(column: pa.Array, field: pa.Field) -> pa.Array:
+    """Without nulls where the field has none."""
+    if field.nullable or not column.null_count:
+        return column
+    return column.fill_null(default(field))
+
+
+def default(field: pa.Field) -> Any:
+    """What a column that takes no null holds for files that are older than it."""
+    if pa.types.is_string(field.type):
+        return ""
+    if pa.types.is_boolean(field.type):
+        return False
+    if pa.types.is_list(field.type):
+        return []
+    return 0

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from warehouse.errors import CorruptStaging
-from warehouse.schema import TABLES, Partition
+from warehouse.schema import TABLES, Partition, shape
+from warehouse.store import is_local, parquet_file
 
 # A row group is flushed at whichever comes first; 100k rows is the low end of what scans well,
 # 64 MB keeps one writer's memory flat when texts are long.
@@ -39,11 +40,12 @@ class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     log_date: dt.date
     part: str
-    path: str  # relative to the warehouse's root, with forward slashes
+    path: str  # relative to the store's root, with forward slashes
     rows: int
     bytes: int
     sha256: str
     stats: dict[str, list[str | None]]  # column -> [min, max] as text, of the sort columns
+    shape: str | None = None  # digest of its schema (`schema.shape`)
 
     @property
     def partition(self) -> Partition:
@@ -56,6 +58,7 @@ class _HashingFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
+        self._is_local = is_local(path)
         self._hash = hashlib.sha256()
         self.bytes = 0
         self.closed = False
@@ -69,9 +72,10 @@ class _HashingFile:
         self._file.flush()
 
     def close(self) -> None:
-        # On the disk before a commit can name it.
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        # On the disk before a commit can name it; an object store says so by closing.
+        if self._is_local:
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._file.close()
         self.closed = True
 
@@ -82,21 +86,22 @@ class _HashingFile:
 class PartitionWriter:
     """Writes one Parquet file of one partition: batches in, a `StagedFile` out.
 
-    `note` is told the file's path, relative to `root`, before there is a file: whoever keeps such
-    notes can remove what a killed writer left behind.
+    `note` is told the file's path, relative to `store`, before there is a file: whoever keeps
+    such notes can remove what a killed writer left behind.
     """
 
     def __init__(
-        self, root: Path, partition: Partition, note: Callable[[str], object] | None = None
+        self, store: Path, partition: Partition, note: Callable[[str], object] | None = None
     ) -> None:
         self.partition = partition
         self._schema = TABLES[partition.table]
         folder = Path("data") / partition.table / f"log_date={partition.log_date.isoformat()}"
-        (root / folder).mkdir(parents=True, exist_ok=True)
+        if is_local(store):
+            (store / folder).mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{uuid.uuid4().hex}.parquet"
         if note is not None:
             note(self._path.as_posix())
-        self._file = _HashingFile(root / self._path)
+        self._file = _HashingFile(store / self._path)
         dictionary = [name for name in _top_level(self._schema) if name not in _PLAIN]
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._file, mode="w"),
@@ -145,6 +150,7 @@ class PartitionWriter:
             bytes=self._file.bytes,
             sha256=self._file.hexdigest(),
             stats={name: [_text(low), _text(high)] for name, (low, high) in self._stats.items()},
+            shape=shape(self._schema),
         )
 
     def _widen(self, name: str, column: pa.ChunkedArray) -> None:
@@ -162,16 +168,17 @@ def _text(value: Any) -> str | None:
     return None if value is None else value.isoformat()
 
 
-def verify(root: Path, staged: StagedFile) -> None:
+def verify(store: Path, staged: StagedFile) -> None:
     """Check a staged file against its writer's word: it exists, its size, its rows.
 
     Raises CorruptStaging. The digest is left to `maintain`: it was taken while writing, and
     reading every byte again would double the cost of a night.
     """
-    path = root / staged.path
+    path = store / staged.path
     try:
         size = path.stat().st_size
-        rows = pq.read_metadata(path).num_rows
+        with parquet_file(path) as file:
+            rows = file.metadata.num_rows
     except (OSError, pa.ArrowException) as error:
         raise CorruptStaging(
             f"{path}: cannot be read back ({type(error).__name__}). Nothing was published; run "

@@ -1,7 +1,10 @@
 """The catalog's tables: which files are live, what ran, and who holds which turns.
 
 A file is live from the commit that added it until the commit that removed it. Every change that
-the views show is one row of `commits`, so the newest commit id names a state of the warehouse.
+the views show is one row of `commits`, so a commit's id names a state of the warehouse, which can
+be read again as long as its files are on the disk.
+
+A change here needs a migration (`warehouse.migrations`) that makes it in older catalogs.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Date,
     DateTime,
     Dialect,
@@ -25,11 +27,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
-    insert,
 )
-
-# Of the tables below. A catalog of another version is refused, never guessed at.
-SCHEMA_VERSION = 2
 
 
 class Utc(TypeDecorator[dt.datetime]):
@@ -62,11 +60,12 @@ schema_version = Table(
 commits = Table(
     "commits",
     metadata,
-    Column("commit_id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),  # publish | model
-    Column("subject", String, nullable=False),  # the run id, or the model version
+    # Counted by us, without gaps: the manifest of an attempt that was killed before its commit has
+    # the id of the next one, which writes its own in its place.
+    Column("commit_id", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),  # publish | model | erase | compact
+    Column("subject", String, nullable=False),  # run id, model version, or what was done to what
     Column("committed_at", Utc, nullable=False),
-    sqlite_autoincrement=True,  # an id is never given twice
 )
 
 runs = Table(
@@ -83,16 +82,16 @@ runs = Table(
     Column("reason", String),  # of a failure
 )
 
-partitions = Table(
-    "partitions",
+# One row each time that a partition was replaced, counted from 1. A partition that became empty
+# has its row too, so that "nothing was found" is known from "nobody looked".
+generations = Table(
+    "generations",
     metadata,
     Column("table_name", String, primary_key=True),
     Column("log_date", Date, primary_key=True),
     Column("part", String, primary_key=True),
-    # How often it was replaced, and by which commit last. A partition that became empty keeps
-    # both, so that "nothing was found" is known from "nobody looked".
-    Column("generation", Integer, nullable=False),
-    Column("head", ForeignKey(commits.c.commit_id), nullable=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("commit_id", ForeignKey(commits.c.commit_id), nullable=False, index=True),
 )
 
 files = Table(
@@ -106,12 +105,15 @@ files = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String, nullable=False),
     Column("stats", JSON, nullable=False),
+    Column("shape", String),  # digest of the schema that it was written in; null: not known
     Column("generation", Integer, nullable=False),  # of the partition, that it came with
     Column("added_commit", ForeignKey(commits.c.commit_id), nullable=False),
     Column("removed_commit", ForeignKey(commits.c.commit_id)),
+    # When its bytes were given up: from then on no snapshot that shows it can be read.
+    Column("deleted_at", Utc),
     ForeignKeyConstraint(
-        ["table_name", "log_date", "part"],
-        [partitions.c.table_name, partitions.c.log_date, partitions.c.part],
+        ["table_name", "log_date", "part", "generation"],
+        [generations.c[name] for name in ("table_name", "log_date", "part", "generation")],
     ),
     Index("files_by_partition", "table_name", "log_date", "part"),
 )
@@ -127,6 +129,9 @@ sources = Table(
     Column("lines", BigInteger, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
     Column("suppressed", BigInteger, nullable=False),
+    # Digest of its content and of all settings that its rows depend on: equal, and reading it
+    # again would change nothing; "": not known.
+    Column("reading", String, nullable=False),
     Column("run_id", ForeignKey(runs.c.run_id), nullable=False),
 )
 
@@ -157,6 +162,8 @@ batches = Table(
     Column("snapshot", ForeignKey(commits.c.commit_id), nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("expires_at", Utc, nullable=False),
+    # Of a batch that is trained on once more, on purpose: the one whose turns it has.
+    Column("reuses", ForeignKey("batches.batch_id")),
 )
 
 batch_items = Table(
@@ -177,11 +184,5 @@ models = Table(
     Column("created_at", Utc, nullable=False),
     Column("promoted", Boolean, nullable=False),
     Column("manifest_sha256", String, nullable=False),
+    Column("erased_turns", Integer, nullable=False),  # of its batch: their users were erased since
 )
-
-
-def add_commit(connection: Connection, kind: str, subject: str, now: dt.datetime) -> int:
-    """Insert the row of a commit and return its id."""
-    row = insert(commits).values(kind=kind, subject=subject, committed_at=now)
-    (commit_id,) = connection.execute(row.returning(commits.c.commit_id)).one()
-    return int(commit_id)

@@ -9,18 +9,23 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files as resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
-from warehouse import durable
-from warehouse.live import current, newest_commit
+from warehouse import durable, reading
+from warehouse.derived import DERIVED, MACROS, ONCE
+from warehouse.live import current, live, newest_commit
+from warehouse.reading import literal
 from warehouse.schema import TABLES
-from warehouse.tables import batches, commits, models, runs
+from warehouse.store import show_store
+from warehouse.tables import batch_items, batches, commits, models, runs, schema_version
 
 if TYPE_CHECKING:
     from warehouse.catalog import Catalog
@@ -28,44 +33,7 @@ if TYPE_CHECKING:
 DATABASE = "warehouse.duckdb"
 SCRIPT = "views.sql"
 
-_COMMENTS = {
-    "turns": "Every message of every conversation, once; a system turn's text: system_prompts",
-    "conversations": "What is known of each conversation without its text, by night",
-    "system_prompts": "The texts of system turns, each once",
-    "seed_pairs": "An answer and a better one to the same prompt",
-    "signals": "What each user follow-up says of the answer before it, by the current detector",
-    "dsat_turns": "Dissatisfying answers with their context and the feedback on them",
-    "rejects": "Records that could not be read: why and where, never the text",
-    "dsat_rate_daily": "Share of follow-ups that show dissatisfaction, by night and model",
-    "runs": "What each stage did, when, and what it counted",
-    "models": "Model versions and the batch that each was trained on",
-    "warehouse_info": "The commit that these views show",
-}
-
-# The follow-ups of a night are a sample of what users think, and often a small one: the interval
-# is Wilson's score interval at 95% (E. B. Wilson, JASA 22, 1927, p. 209), which stays inside
-# [0, 1] and holds its level for rates near 0, as R. G. Newcombe found comparing seven methods
-# (Statistics in Medicine 17, 1998, p. 857).
-_Z = 1.959963984540054  # the 97.5% point of the normal distribution
-_WILSON = f"""\
-CREATE OR REPLACE MACRO wilson_centre(k, n) AS (k + {_Z**2 / 2}) / (n + {_Z**2});
-CREATE OR REPLACE MACRO wilson_half(k, n) AS
-    {_Z} * sqrt(k * (n - k) / n + {_Z**2 / 4}) / (n + {_Z**2});
-CREATE OR REPLACE MACRO wilson_low(k, n) AS greatest(wilson_centre(k, n) - wilson_half(k, n), 0);
-CREATE OR REPLACE MACRO wilson_high(k, n) AS least(wilson_centre(k, n) + wilson_half(k, n), 1);
-"""
-_DSAT_RATE_DAILY = """\
-SELECT log_date, model, count(*) AS follow_ups, count_if(signal = 'dsat') AS dsat,
-    dsat / follow_ups AS dsat_rate, wilson_low(dsat, follow_ups) AS low,
-    wilson_high(dsat, follow_ups) AS high
-FROM signals GROUP BY log_date, model ORDER BY log_date, model"""
-
-# What a night holds for its context, or beside another log, is shown once.
-_ONCE = {
-    "turns": "FROM (\n{}\n) WHERE NOT carried",
-    "system_prompts": "SELECT DISTINCT ON (prompt_hash) * FROM (\n{}\n) ORDER BY log_date",
-}
-
+# Of the catalog's own tables: what their views show, and as which types.
 _RUNS = {
     "run_id": "VARCHAR",
     "stage": "VARCHAR",
@@ -77,6 +45,16 @@ _RUNS = {
     "counts": "JSON",
     "reason": "VARCHAR",
 }
+_BATCHES = {
+    "batch_id": "VARCHAR",
+    "stream": "VARCHAR",
+    "state": "VARCHAR",
+    "turns": "BIGINT",
+    "snapshot": "BIGINT",
+    "created_at": "TIMESTAMPTZ",
+    "expires_at": "TIMESTAMPTZ",
+    "reuses": "VARCHAR",
+}
 _MODELS = {
     "version": "VARCHAR",
     "parent": "VARCHAR",
@@ -85,8 +63,15 @@ _MODELS = {
     "created_at": "TIMESTAMPTZ",
     "promoted": "BOOLEAN",
     "manifest_sha256": "VARCHAR",
+    "erased_turns": "INTEGER",
 }
-_INFO = {"commit_id": "BIGINT", "committed_at": "TIMESTAMPTZ", "root": "VARCHAR"}
+_INFO = {
+    "commit_id": "BIGINT",
+    "committed_at": "TIMESTAMPTZ",
+    "root": "VARCHAR",
+    "data": "VARCHAR",
+    "schema_version": "INTEGER",
+}
 
 
 def refresh_views(catalog: Catalog) -> None:
@@ -95,8 +80,8 @@ def refresh_views(catalog: Catalog) -> None:
     It holds the writers' lock, or of two publishers the slower could put the older state last.
     """
     with catalog.write() as connection:
-        text = _script(connection, catalog.root)
-        _swap_database(catalog.root / DATABASE, text)
+        text = script(connection, catalog)
+        _swap_database(catalog.root / DATABASE, text, catalog.store)
         # Last: it is what tells that the database before it is up to date.
         durable.write_whole(catalog.root / SCRIPT, text.encode())
 
@@ -104,77 +89,100 @@ def refresh_views(catalog: Catalog) -> None:
 def refresh_if_stale(catalog: Catalog) -> None:
     """`refresh_views` where the views show another state than the catalog's."""
     with catalog.read() as connection:
-        text = _script(connection, catalog.root)
+        text = script(connection, catalog)
     path = catalog.root / SCRIPT
     shown = path.read_text() if path.exists() else ""
     if shown != text or not (catalog.root / DATABASE).exists():
         refresh_views(catalog)
 
 
-def literal(value: str) -> str:
-    """A text as a SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def parquet_query(connection: Connection, root: Path, table: str) -> str:
-    """SQL that reads all columns of a table's current files, each file named."""
-    schema = TABLES[table]
-    paths = [literal(str(root / file.path)) for file in current(connection, table)]
-    if not paths:
-        return _empty({field.name: _type(field.type) for field in schema})
-    # The night is taken from the path, so that a query for some nights opens no others.
-    return (
-        f"SELECT {', '.join(schema.names)}\nFROM read_parquet([\n    "
-        + ",\n    ".join(paths)
-        + "\n], hive_partitioning = true, hive_types = {'log_date': DATE})"
-    )
-
-
-def _script(connection: Connection, root: Path) -> str:
-    newest = newest_commit(connection)
-    at = select(commits.c.committed_at).where(commits.c.commit_id == newest)
-    info = {
-        "commit_id": newest,
-        "committed_at": connection.execute(at).scalar_one_or_none(),
-        "root": str(root),
-    }
-    begun = _rows(connection, select(runs).order_by(runs.c.started_at, runs.c.run_id))
-    made = select(models, batches.c.stream).join(batches)
-    registered = _rows(connection, made.order_by(models.c.created_at, models.c.version))
+def script(connection: Connection, catalog: Catalog, *, as_of: int | None = None) -> str:
+    """SQL that makes all views, of now or as they were after a commit. Raises SnapshotGone."""
     queries = {
-        **{
-            table: _ONCE.get(table, "{}").format(parquet_query(connection, root, table))
-            for table in TABLES
-        },
-        "dsat_rate_daily": _DSAT_RATE_DAILY,
-        "runs": _constant(_RUNS, begun),
-        "models": _constant(_MODELS, registered),
-        "warehouse_info": _constant(_INFO, [info]),
+        **dict(_tables(connection, catalog.store, as_of)),
+        **dict(_constants(connection, catalog, as_of)),
+        **DERIVED,
     }
     header = "-- Generated by Driftmine from its catalog after every commit: edits are lost."
-    return "\n".join([header, _WILSON, *(_view(name, query) for name, query in queries.items())])
+    return "\n".join([header, MACROS, *(_view(name, query) for name, query in queries.items())])
+
+
+def _tables(connection: Connection, store: Path, as_of: int | None) -> Iterator[tuple[str, str]]:
+    for table in TABLES:
+        if table == "lineage":
+            continue  # its view is a join, and reads the files by another name
+        rows = reading.query(store, table, current(connection, table, as_of=as_of))
+        yield table, ONCE.get(table, "{}").format(rows)
+    every = live(connection, "signals", as_of=as_of)
+    yield "signals_all", reading.query(store, "signals", every)
+
+
+def _constants(
+    connection: Connection, catalog: Catalog, as_of: int | None
+) -> Iterator[tuple[str, str]]:
+    begun = select(runs).order_by(runs.c.started_at, runs.c.run_id)
+    made = (
+        select(models, batches.c.stream)
+        .join(batches)
+        .join(commits, (commits.c.kind == "model") & (commits.c.subject == models.c.version))
+        .order_by(models.c.created_at, models.c.version)
+    )
+    held = (
+        select(batches, func.count(batch_items.c.turn_id).label("turns"))
+        .outerjoin(batch_items, batch_items.c.batch_id == batches.c.batch_id)
+        .group_by(*batches.c)
+        .order_by(batches.c.created_at, batches.c.batch_id)
+    )
+    if as_of is not None:
+        begun = begun.where(runs.c.commit_id <= as_of)
+        made = made.where(commits.c.commit_id <= as_of)
+        held = held.where(batches.c.snapshot <= as_of)
+    yield "runs", _constant(_RUNS, _rows(connection, begun))
+    yield "batches", _constant(_BATCHES, _rows(connection, held))
+    yield "models", _constant(_MODELS, _rows(connection, made))
+    yield "warehouse_info", _constant(_INFO, [_info(connection, catalog, as_of)])
+    lineage = reading.query(catalog.store, "lineage", live(connection, "lineage", as_of=as_of))
+    yield "lineage", ONCE["lineage"].format(lineage)
+
+
+def _info(connection: Connection, catalog: Catalog, as_of: int | None) -> dict[str, Any]:
+    commit_id = newest_commit(connection) if as_of is None else as_of
+    at = select(commits.c.committed_at).where(commits.c.commit_id == commit_id)
+    return {
+        "commit_id": commit_id,
+        "committed_at": connection.execute(at).scalar_one_or_none(),
+        "root": str(catalog.root),
+        "data": str(catalog.store),
+        "schema_version": connection.execute(select(schema_version.c.version)).scalar_one(),
+    }
+
+
+@cache
+def dictionary() -> dict[str, dict[str, str]]:
+    """What every view and column means: view -> column -> words; "view" is the view itself."""
+    return tomllib.loads(resources("warehouse").joinpath("dictionary.toml").read_text("utf-8"))
+
+
+def _view(name: str, query: str) -> str:
+    said = dict(dictionary()[name])
+    lines = [
+        f"CREATE OR REPLACE VIEW {name} AS\n{query};",
+        f"COMMENT ON VIEW {name} IS {literal(said.pop('view'))};",
+        *(f"COMMENT ON COLUMN {name}.{column} IS {literal(t)};" for column, t in said.items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _view(name: str, query: str) -> str:
-    comment = f"COMMENT ON VIEW {name} IS {literal(_COMMENTS[name])};"
-    return f"CREATE OR REPLACE VIEW {name} AS\n{query};\n{comment}\n"
-
-
 def _constant(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
-        return _empty(columns)
+        return reading.empty(columns)
     typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in columns.items())
     values = ",\n    ".join(f"({', '.join(_value(row[c]) for c in columns)})" for row in rows)
     return f"SELECT {typed}\nFROM (VALUES\n    {values}\n) AS row({', '.join(columns)})"
-
-
-def _empty(columns: Mapping[str, str]) -> str:
-    typed = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
-    return f"SELECT {typed} WHERE false"
 
 
 def _value(value: Any) -> str:
@@ -190,36 +198,15 @@ def _value(value: Any) -> str:
     return literal(str(value))
 
 
-_SQL_TYPES = {
-    pa.bool_(): "BOOLEAN",
-    pa.date32(): "DATE",
-    pa.float64(): "DOUBLE",
-    pa.int8(): "TINYINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.string(): "VARCHAR",
-    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
-    pa.uint64(): "UBIGINT",
-}
-
-
-def _type(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
-        return f"{_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        fields = ", ".join(f'"{child.name}" {_type(child.type)}' for child in kind)
-        return f"STRUCT({fields})"
-    return _SQL_TYPES[kind]
-
-
-def _swap_database(path: Path, script: str) -> None:
+def _swap_database(path: Path, text: str, store: Path) -> None:
     beside = durable.temporary(path)
     try:
         with duckdb.connect() as connection:
+            show_store(connection, store)
             # The oldest format that holds these views, so that DuckDB 1.x opens it too.
             connection.execute(f"ATTACH {literal(str(beside))} AS made (STORAGE_VERSION 'v1.2.0')")
             connection.execute("USE made")
-            connection.execute(script)
+            connection.execute(text)
             connection.execute("USE memory")
             connection.execute("DETACH made")
         os.replace(beside, path)

@@ -8,21 +8,10 @@ import pytest
 
 from warehouse.barred import Bar, bar, barred, set_opted_out
 from warehouse.errors import LeaseLost
-from warehouse.leases import (
-    Lease,
-    ModelVersion,
-    acquire,
-    alive,
-    finish,
-    fresh,
-    held,
-    heldout,
-    last_snapshot,
-    lineage,
-    registered,
-    release,
-)
+from warehouse.leases import Lease, acquire, finish, release
+from warehouse.manifest import ModelVersion
 from warehouse.records import Message, Role, SystemPrompt
+from warehouse.streams import alive, fresh, held, heldout, last_snapshot, lineage, registered
 
 HOUR = dt.timedelta(hours=1)
 EARLIER = dt.date(2026, 11, 19)

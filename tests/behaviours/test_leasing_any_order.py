@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse.errors import LeaseLost
-from warehouse.leases import Lease, ModelVersion, acquire, finish, lineage, release
+from warehouse.leases import Lease, acquire, finish, release
+from warehouse.manifest import ModelVersion
+from warehouse.streams import lineage
 
 HOUR = dt.timedelta(hours=1)
 

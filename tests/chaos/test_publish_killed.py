@@ -13,9 +13,10 @@ from sqlalchemy import event, select
 
 from warehouse.catalog import Catalog
 from warehouse.ledger import SourceFile
+from warehouse.publish import Seen
 from warehouse.query import connect
 from warehouse.schema import Partition
-from warehouse.tables import commits, partitions, runs, sources, watermarks
+from warehouse.tables import commits, generations, runs, sources, watermarks
 
 
 class Killed(BaseException):
@@ -80,10 +81,13 @@ def second(store) -> None:
     store.publish(
         "second", replaced, added,
         replaces={replaced.partition, emptied, added.partition},
-        expects={
-            ("turns", store.night): {replaced.partition: 1, emptied: 1, untouched: 1},
-            ("signals", store.night): {},
-        },
+        seen=Seen(
+            erasure=0,
+            nights={
+                ("turns", store.night): {replaced.partition: 1, emptied: 1, untouched: 1},
+                ("signals", store.night): {},
+            },
+        ),
         sources=[
             SourceFile(
                 name="a", log_date=store.night, size=1, stamp="", sha256="aa",
@@ -107,7 +111,7 @@ def recorded(store) -> list[Any]:
     """What the catalog holds, but for the names of files."""
     queries = [
         select(table).order_by(*table.c) for table in (commits, runs, sources, watermarks)
-    ] + [select(partitions).order_by(*partitions.primary_key)]
+    ] + [select(generations).order_by(*generations.primary_key)]
     with store.catalog.read() as connection:
         return [connection.execute(query).all() for query in queries]
 
@@ -181,11 +185,11 @@ DYING = textwrap.dedent(
     elif moment == "after the commit":
         p.refresh_if_stale = die
     elif moment == "before the views are swapped":
-        os.replace = lambda _, path: path.name == "second.json" or die()
+        os.replace = lambda _, path: path.name.startswith("0000") or die()
     elif moment == "between the two swaps":
-        durable.write_whole = lambda path, data: path.name == "second.json" or die()
+        durable.write_whole = lambda path, data: path.name.startswith("0000") or die()
     p.publish(catalog, run_id="second", staged=[staged], replaces=[staged.partition],
-              counts={}, now=now)
+              counts={}, now=now, seen=p.Seen(erasure=0))
     """
 )
 MOMENTS = {

@@ -7,8 +7,9 @@ import pytest
 
 from driftmine.home import Home, create
 from driftmine.report.page import write_page
+from driftmine.settings import WarehouseOptions
 from warehouse.catalog import Catalog
-from warehouse.publish import begin, publish
+from warehouse.publish import Seen, begin, publish
 from warehouse.records import Category, DsatTurn, Message, Role
 from warehouse.schema import Partition, to_batch
 from warehouse.staging import PartitionWriter
@@ -21,7 +22,7 @@ HOSTILE = "<script>alert('x')</script>{{ 7 * 7 }}"
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
-    create(home, "")
+    create(home, WarehouseOptions())
     return home
 
 
@@ -36,7 +37,10 @@ def publish_turn(catalog: Catalog, text: str) -> None:
     writer = PartitionWriter(catalog.root, partition)
     writer.write(to_batch("dsat_turns", NIGHT, [turn]))
     begin(catalog, run_id="r", stage="mine", log_date=NIGHT, now=NOW)
-    publish(catalog, run_id="r", staged=[writer.close()], replaces=[partition], counts={}, now=NOW)
+    publish(
+        catalog, run_id="r", staged=[writer.close()], replaces=[partition], counts={}, now=NOW,
+        seen=Seen(erasure=0),
+    )  # fmt: skip
 
 
 def test_what_users_wrote_is_escaped(home: Home, tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ def elsewhere(catalog):
         file = writer.close()
         publish.begin(catalog, run_id="other", stage="ingest", log_date=LATER, now=NOW)
         publish.publish(
-            catalog, run_id="other", staged=[file], replaces=[file.partition], counts={}, now=NOW
-        )
+            catalog, run_id="other", staged=[file], replaces=[file.partition], counts={}, now=NOW,
+            seen=publish.Seen(erasure=0),
+        )  # fmt: skip
 
     return run
 

@@ -41,7 +41,7 @@ def store_logs(catalog, write_log, look):
                            sha256=f.sha256, lines=1, duplicates=0, suppressed=0)
                 for f in files
             ],
-            counts={},
+            counts={}, seen=publish.Seen(erasure=0), watermark=night,
             now=NOW,
         )  # fmt: skip
 

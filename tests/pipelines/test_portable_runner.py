@@ -78,7 +78,7 @@ def _rows(logs: Path, root: Path, **options: Any) -> dict[str, list[tuple[Any, .
 def expected(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """What one process makes of the logs."""
     rows = _rows(logs, tmp_path_factory.mktemp("expected"))
-    assert rows.keys() == TABLES.keys() - {"signals", "dsat_turns"}
+    assert rows.keys() == TABLES.keys() - {"signals", "dsat_turns", "lineage"}
     assert len(rows["conversations"]) == 3200
     return rows
 

@@ -10,7 +10,7 @@ import pytest
 
 from training import registry
 from training.options import GateOptions, TrainingOptions
-from warehouse import leases, publish
+from warehouse import publish, streams
 from warehouse.catalog import Catalog
 from warehouse.errors import LeaseLost, PolicyUnusable, SettingsError, TrainingFailed
 from warehouse.records import DsatTurn
@@ -52,8 +52,9 @@ def catalog(
     writer = PartitionWriter(catalog.root, partition)
     writer.write(to_batch("dsat_turns", now.date(), make_turns(40)))
     publish.publish(
-        catalog, run_id=run, staged=[writer.close()], replaces=[partition], counts={}, now=now
-    )
+        catalog, run_id=run, staged=[writer.close()], replaces=[partition], counts={}, now=now,
+        seen=publish.Seen(erasure=0),
+    )  # fmt: skip
     return catalog
 
 
@@ -78,7 +79,7 @@ def night(catalog: Catalog, models: Path, policy_folder: Path, now: dt.datetime)
 
 @pytest.fixture
 def fresh(catalog: Catalog, now: dt.datetime) -> Callable[[], int]:
-    return lambda: leases.fresh(catalog, stream="default", holdout=OPTIONS.holdout, now=now)
+    return lambda: streams.fresh(catalog, stream="default", holdout=OPTIONS.holdout, now=now)
 
 
 def entries(models: Path) -> list[str]:
@@ -104,7 +105,7 @@ def test_nights_build_on_one_another(
     assert two.base == str(policy_folder)
     assert (one.created_at, one.settings["seed"], one.guidance) == (now, 0, "guided_v1")
     assert one.report["gate"]["promote"] is True
-    assert leases.lineage(catalog, second.version) == sorted(two.turn_ids)
+    assert streams.lineage(catalog, second.version) == sorted(two.turn_ids)
     assert (registry.folder(models, second.version) / "README.md").exists()
 
     assert night(hours=2) is None  # 8 turns are left

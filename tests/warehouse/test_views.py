@@ -7,23 +7,49 @@ import sys
 import duckdb
 import pytest
 
+from warehouse import migrations
 from warehouse.query import connect, refresh_if_stale, refresh_views
-from warehouse.records import SignalKind, SystemPrompt
+from warehouse.records import Category, Signal, SystemPrompt
 from warehouse.schema import TABLES
 from warehouse.views import DATABASE, SCRIPT
 
 OTHER_NIGHT = dt.date(2026, 11, 19)
 COLUMNS = {
-    **{name: schema.names for name, schema in TABLES.items()},
-    "dsat_rate_daily": ["log_date", "model", "follow_ups", "dsat", "dsat_rate", "low", "high"],
+    **{name: schema.names for name, schema in TABLES.items() if name != "lineage"},
+    "signals_all": TABLES["signals"].names,
+    "follow_ups": [
+        "log_date", "turn_id", "conversation_id", "turn_index", "follow_up", "answer_turn_id",
+        "answer", "signal", "category", "probability", "model", "thumb", "rating", "regenerated",
+        "user_key", "language", "event_ts",
+    ],
+    "sat_turns": [
+        "log_date", "turn_id", "conversation_id", "answer_turn_id", "answer", "feedback",
+        "probability", "detector", "detector_version", "model", "user_key", "language", "event_ts",
+    ],
+    "dsat_rate_daily": [
+        "log_date", "model", "language", "category", "follow_ups", "dsat", "of_follow_ups", "share",
+        "low", "high",
+    ],
+    "detector_versions": [
+        "detector", "detector_version", "first_log_date", "last_log_date", "nights",
+        "current_nights", "follow_ups", "dsat",
+    ],
+    "batches": [
+        "batch_id", "stream", "state", "turns", "snapshot", "created_at", "expires_at", "reuses",
+    ],
+    "lineage": [
+        "turn_id", "stream", "batch_id", "model_version", "parent", "promoted", "trained_at",
+        "user_key",
+    ],
     "runs": [
         "run_id", "stage", "log_date", "state", "started_at", "ended_at", "commit_id", "counts",
         "reason",
     ],
     "models": [
         "version", "parent", "stream", "batch_id", "created_at", "promoted", "manifest_sha256",
+        "erased_turns",
     ],
-    "warehouse_info": ["commit_id", "committed_at", "root"],
+    "warehouse_info": ["commit_id", "committed_at", "root", "data", "schema_version"],
 }  # fmt: skip
 
 
@@ -123,18 +149,32 @@ def test_each_night_has_its_own_current_detector(store) -> None:
     assert store.sql("SELECT count(*) FROM signals") == [(2,)]
 
 
-def test_the_dsat_rate_counts_follow_ups_by_night_and_model(store) -> None:
+def as_category(store, i: int, category: Category, **fields) -> Signal:
+    return store.signal(i, signal=category.signal, category=category, **fields)
+
+
+def test_the_dsat_rate_counts_follow_ups_by_night_model_language_and_category(store) -> None:
     signals = [
-        store.signal(1),
-        store.signal(2, signal=SignalKind.NEUTRAL),
-        store.signal(3, signal=SignalKind.SAT),
-        store.signal(4, signal=SignalKind.NEUTRAL),
-        store.signal(5, model="large"),
-        store.signal(6, model=None, signal=SignalKind.SAT),
+        as_category(store, 1, Category.COMPLAINT, language="en"),
+        as_category(store, 2, Category.NEUTRAL, language="en"),
+        as_category(store, 3, Category.SAT, language="en"),
+        as_category(store, 4, Category.NEUTRAL, language="en"),
+        as_category(store, 5, Category.NEUTRAL, language="de"),
+        as_category(store, 6, Category.CORRECTION, model="large"),
+        as_category(store, 7, Category.SAT, model=None),
     ]
     store.publish("1", store.stage("signals", "rules@1", signals))
-    query = "SELECT model, follow_ups, dsat, dsat_rate FROM dsat_rate_daily"
-    assert store.sql(query) == [("large", 1, 1, 1.0), ("small", 4, 1, 0.25), (None, 1, 0, 0.0)]
+    columns = "model, language, category, follow_ups, dsat, of_follow_ups, share"
+    assert store.sql(f"SELECT {columns} FROM dsat_rate_daily") == [
+        ("large", None, "correction", 1, 1, 1, 1.0),
+        ("small", "de", "neutral", 1, 0, 1, 1.0),
+        ("small", "en", "complaint", 1, 1, 4, 0.25),
+        ("small", "en", "neutral", 2, 0, 4, 0.5),
+        ("small", "en", "sat", 1, 0, 4, 0.25),
+        (None, None, "sat", 1, 0, 1, 1.0),
+    ]
+    rate = "sum(dsat) / sum(follow_ups) AS rate"
+    assert store.sql(f"SELECT {rate} FROM dsat_rate_daily WHERE model = 'small'") == [(0.2,)]
 
 
 # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3 (score, no correction).
@@ -148,11 +188,14 @@ NEWCOMBE = {
 
 @pytest.mark.parametrize("dsat, follow_ups, low, high", NEWCOMBE.values(), ids=NEWCOMBE)
 def test_the_interval_is_wilsons(store, dsat, follow_ups, low, high) -> None:
-    kinds = [SignalKind.DSAT] * dsat + [SignalKind.NEUTRAL] * (follow_ups - dsat)
-    signals = [store.signal(i, signal=kind) for i, kind in enumerate(kinds)]
+    kinds = [Category.COMPLAINT] * dsat + [Category.NEUTRAL] * (follow_ups - dsat)
+    signals = [as_category(store, i, kind) for i, kind in enumerate(kinds)]
     store.publish("1", store.stage("signals", "rules@1", signals))
-    (found,) = store.sql("SELECT round(low, 4), round(high, 4) FROM dsat_rate_daily")
+    bounds = [f"round(wilson_{end}(sum(dsat), sum(follow_ups)), 4)" for end in ("low", "high")]
+    (found,) = store.sql(f"SELECT {', '.join(bounds)} FROM dsat_rate_daily")
     assert found == (low, high)
+    shown = "SELECT round(low, 4), round(high, 4) FROM dsat_rate_daily WHERE dsat > 0"
+    assert store.sql(shown) == ([(low, high)] if dsat else [])
 
 
 def test_a_rate_of_one_has_one_as_its_upper_bound(store) -> None:
@@ -166,7 +209,8 @@ def test_runs_and_the_commit_are_shown(store) -> None:
     assert store.sql("SELECT run_id, state, commit_id, (counts->>'lines_in')::INT FROM runs") == [
         ("mine-1", "committed", 1, 7)
     ]
-    assert store.sql("FROM warehouse_info") == [(1, store.now, str(store.root))]
+    root = str(store.root)
+    assert store.sql("FROM warehouse_info") == [(1, store.now, root, root, migrations.newest())]
 
 
 def test_the_script_makes_the_same_views_elsewhere(store) -> None:

@@ -1,0 +1,76 @@
+"""The views that are made of others, in SQL."""
+
+from __future__ import annotations
+
+# The follow-ups of a night are a sample of what users think, and often a small one: the interval
+# is Wilson's score interval at 95% (E. B. Wilson, JASA 22, 1927, p. 209), which stays inside
+# [0, 1] and holds its level for rates near 0, as R. G. Newcombe found comparing seven methods
+# (Statistics in Medicine 17, 1998, p. 857).
+_Z = 1.959963984540054  # the 97.5% point of the normal distribution
+MACROS = f"""\
+CREATE OR REPLACE MACRO wilson_centre(k, n) AS (k + {_Z**2 / 2}) / (n + {_Z**2});
+CREATE OR REPLACE MACRO wilson_half(k, n) AS
+    {_Z} * sqrt(k * (n - k) / n + {_Z**2 / 4}) / (n + {_Z**2});
+CREATE OR REPLACE MACRO wilson_low(k, n) AS greatest(wilson_centre(k, n) - wilson_half(k, n), 0);
+CREATE OR REPLACE MACRO wilson_high(k, n) AS least(wilson_centre(k, n) + wilson_half(k, n), 1);
+"""
+
+# Around the rows of a table's files ({}). What a night holds for its context, or beside another
+# log, is shown once.
+ONCE = {
+    "turns": "FROM (\n{}\n) WHERE NOT carried",
+    "system_prompts": "SELECT DISTINCT ON (prompt_hash) * FROM (\n{}\n) ORDER BY log_date",
+    "lineage": """\
+SELECT turn_id, held.stream, held.batch_id, model_version, parent, promoted,
+    created_at AS trained_at, user_key
+FROM (
+{}
+) AS held JOIN models ON version = model_version""",
+}
+
+_FOLLOW_UPS = """\
+SELECT said.log_date, said.turn_id, said.conversation_id, said.turn_index,
+    follow_up.content AS follow_up, said.answer_turn_id, answer.content AS answer, said.signal,
+    said.category, said.probability, said.model, answer.thumb, answer.rating, answer.regenerated,
+    said.user_key, said.language, said.event_ts
+FROM signals AS said
+JOIN turns AS follow_up ON follow_up.turn_id = said.turn_id
+LEFT JOIN turns AS answer ON answer.turn_id = said.answer_turn_id"""
+
+_SAT_TURNS = """\
+SELECT said.log_date, said.turn_id, said.conversation_id, said.answer_turn_id,
+    answer.content AS answer, follow_up.content AS feedback, said.probability, said.detector,
+    said.detector_version, said.model, said.user_key, said.language, said.event_ts
+FROM signals AS said
+JOIN turns AS follow_up ON follow_up.turn_id = said.turn_id
+JOIN turns AS answer ON answer.turn_id = said.answer_turn_id
+WHERE said.signal = 'sat'"""
+
+# Counts add up over any of the columns; the share, with its interval, is of the row's own night,
+# model and language.
+_DSAT_RATE_DAILY = """\
+WITH counted AS (
+    SELECT log_date, model, language, category, count(*) AS follow_ups,
+        count_if(signal = 'dsat') AS dsat
+    FROM signals GROUP BY ALL
+)
+SELECT *, sum(follow_ups) OVER (PARTITION BY log_date, model, language)::BIGINT AS of_follow_ups,
+    follow_ups / of_follow_ups AS share, wilson_low(follow_ups, of_follow_ups) AS low,
+    wilson_high(follow_ups, of_follow_ups) AS high
+FROM counted ORDER BY log_date, model, language, category"""
+
+_DETECTOR_VERSIONS = """\
+SELECT detector, detector_version, min(log_date) AS first_log_date,
+    max(log_date) AS last_log_date, count(DISTINCT log_date) AS nights,
+    count(DISTINCT log_date) FILTER ((log_date, detector, detector_version) IN (
+        SELECT (log_date, detector, detector_version) FROM signals
+    )) AS current_nights,
+    count(*) AS follow_ups, count_if(signal = 'dsat') AS dsat
+FROM signals_all GROUP BY detector, detector_version ORDER BY last_log_date DESC, detector"""
+
+DERIVED = {
+    "follow_ups": _FOLLOW_UPS,
+    "sat_turns": _SAT_TURNS,
+    "dsat_rate_daily": _DSAT_RATE_DAILY,
+    "detector_versions": _DETECTOR_VERSIONS,
+}

@@ -1,0 +1,222 @@
+"""Manifests: what each commit changed, written beside the data before the catalog is changed.
+
+Every change that the views show is one manifest, and `apply` makes it in the catalog, both when
+it is committed and when a catalog that was lost is made again out of all manifests, in order.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from warehouse import durable, ledger
+from warehouse.barred import Bar, bar
+from warehouse.ledger import SourceFile
+from warehouse.schema import Partition
+from warehouse.staging import StagedFile
+from warehouse.tables import batches, commits, files, generations, models, runs, streams, watermarks
+
+FOLDER = "manifests"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a publish ends."""
+
+    run_id: str
+    stage: str
+    log_date: dt.date
+    started_at: dt.datetime
+    counts: dict[str, int]
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """The batch that a model came of; its turns are the rows of the staged lineage."""
+
+    batch_id: str
+    stream: str
+    snapshot: int
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    reuses: str | None = None
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that came of a batch, promoted or not."""
+
+    version: str
+    parent: str | None
+    batch_id: str
+    created_at: dt.datetime
+    promoted: bool
+    manifest_sha256: str  # of the manifest in the model's folder
+    erased_turns: int = 0  # of its batch, whose users were erased since
+
+
+class Rewritten(msgspec.Struct, frozen=True, kw_only=True):
+    """A file without some of its rows, in every snapshot that shows it; None: no row is left."""
+
+    path: str
+    anew: StagedFile | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that one commit changes."""
+
+    commit_id: int
+    kind: Literal["publish", "model", "erase", "compact"]
+    subject: str
+    committed_at: dt.datetime
+    run: Run | None = None
+    replaces: list[Partition] = []  # they lose their files and gain a generation
+    staged: list[StagedFile] = []  # that come in
+    compacted: list[str] = []  # paths of files that `staged` hold the rows of
+    rewritten: list[Rewritten] = []
+    sources: list[SourceFile] = []  # the ledger's rows from now on
+    watermark: dt.date | None = None  # of the run's stage: moved there, if that is forward
+    batch: Batch | None = None
+    model: ModelVersion | None = None
+    flagged: dict[str, int] = {}  # model version -> turns of its batch that are erased by now
+    erased: list[str] = []  # keys of users
+
+
+def next_id(connection: Connection) -> int:
+    """The id of the next commit. Within `Catalog.write`, which keeps others out."""
+    newest = select(func.coalesce(func.max(commits.c.commit_id), 0))
+    return int(connection.execute(newest).scalar_one()) + 1
+
+
+def commit(connection: Connection, store: Path, manifest: Manifest) -> None:
+    """Write the manifest, then make its changes in the transaction."""
+    path = store / FOLDER / f"{manifest.commit_id:010d}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.write_whole(path, msgspec.json.encode(manifest))
+    apply(connection, manifest)
+
+
+def read_all(store: Path) -> Iterator[Manifest]:
+    """Every manifest, in the order of the commits. Raises msgspec.DecodeError, OSError."""
+    for path in sorted((store / FOLDER).glob("*.json"), key=lambda path: path.name):
+        yield msgspec.json.decode(path.read_bytes(), type=Manifest)
+
+
+def apply(connection: Connection, manifest: Manifest) -> None:
+    """Make the changes of a manifest in the catalog; all but the turns of its batch."""
+    row = {"commit_id": manifest.commit_id, "kind": manifest.kind, "subject": manifest.subject}
+    connection.execute(insert(commits).values(row | {"committed_at": manifest.committed_at}))
+    replaced = {part: _advance(connection, part, manifest.commit_id) for part in manifest.replaces}
+    if manifest.compacted:
+        old = update(files).where(files.c.path == bindparam("old"))
+        paths = [{"old": path} for path in manifest.compacted]
+        connection.execute(old.values(removed_commit=manifest.commit_id), paths)
+    for file in manifest.staged:
+        if file.partition not in replaced:
+            replaced[file.partition] = generation_of(connection, file.partition)
+    if manifest.staged:
+        rows = [_row(f, replaced[f.partition], manifest.commit_id) for f in manifest.staged]
+        connection.execute(insert(files), rows)
+    for change in manifest.rewritten:
+        _rewrite(connection, change)
+    _close_run(connection, manifest)
+    _register(connection, manifest)
+    bar(connection, Bar.ERASED, manifest.erased)
+
+
+def generation_of(connection: Connection, partition: Partition) -> int:
+    """How often a partition was replaced; 0: never published."""
+    newest = select(func.coalesce(func.max(generations.c.generation), 0))
+    return int(connection.execute(newest.where(*_is(generations, partition))).scalar_one())
+
+
+def _is(table: Table, partition: Partition) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.table_name == partition.table,
+        table.c.log_date == partition.log_date,
+        table.c.part == partition.part,
+    )
+
+
+def _advance(connection: Connection, partition: Partition, commit_id: int) -> int:
+    """Take a partition's files out of what is live; the generation of those that come in."""
+    old = update(files).where(*_is(files, partition), files.c.removed_commit.is_(None))
+    connection.execute(old.values(removed_commit=commit_id))
+    generation = generation_of(connection, partition) + 1
+    row = {
+        "table_name": partition.table,
+        "log_date": partition.log_date,
+        "part": partition.part,
+        "generation": generation,
+        "commit_id": commit_id,
+    }
+    connection.execute(insert(generations).values(row))
+    return generation
+
+
+def _row(file: StagedFile, generation: int, commit_id: int) -> dict[str, Any]:
+    row = msgspec.structs.asdict(file)
+    row["table_name"] = row.pop("table")
+    return row | {"generation": generation, "added_commit": commit_id}
+
+
+def _rewrite(connection: Connection, change: Rewritten) -> None:
+    """Put a file's new form in its place in history; no snapshot shows the old one any more."""
+    of_old = files.c.path == change.path
+    old = connection.execute(select(files).where(of_old)).one()
+    connection.execute(update(files).where(of_old).values(removed_commit=old.added_commit))
+    if change.anew is not None:
+        row = _row(change.anew, old.generation, old.added_commit)
+        connection.execute(insert(files).values(row | {"removed_commit": old.removed_commit}))
+
+
+def _close_run(connection: Connection, manifest: Manifest) -> None:
+    run = manifest.run
+    if run is not None:
+        connection.execute(delete(runs).where(runs.c.run_id == run.run_id))
+        ended = {"ended_at": manifest.committed_at, "commit_id": manifest.commit_id}
+        row = msgspec.structs.asdict(run) | ended | {"state": "committed"}
+        connection.execute(insert(runs).values(row))
+        ledger.record(connection, run.run_id, manifest.sources)
+        _move_watermark(connection, run.stage, manifest.watermark)
+    else:
+        ledger.amend(connection, manifest.sources)
+
+
+def _move_watermark(connection: Connection, stage: str, log_date: dt.date | None) -> None:
+    row = select(watermarks.c.log_date).where(watermarks.c.stage == stage)
+    reached = connection.execute(row).scalar_one_or_none()
+    if log_date is None or (reached is not None and reached >= log_date):
+        return
+    connection.execute(delete(watermarks).where(watermarks.c.stage == stage))
+    connection.execute(insert(watermarks).values(stage=stage, log_date=log_date))
+
+
+def _register(connection: Connection, manifest: Manifest) -> None:
+    if manifest.batch is not None:
+        batch = msgspec.structs.asdict(manifest.batch)
+        known = select(streams).where(streams.c.stream == manifest.batch.stream)
+        if connection.execute(known).one_or_none() is None:
+            connection.execute(insert(streams).values(stream=manifest.batch.stream))
+        mine = batches.c.batch_id == manifest.batch.batch_id
+        done = update(batches).where(mine).values(state="finished")
+        if connection.execute(done).rowcount == 0:
+            # A catalog that is made again never knew the token, and nobody needs it any more.
+            connection.execute(insert(batches).values(batch | {"state": "finished", "token": ""}))
+    if manifest.model is not None:
+        connection.execute(insert(models).values(msgspec.structs.asdict(manifest.model)))
+    for version, erased in manifest.flagged.items():
+        flagged = update(models).where(models.c.version == version)
+        connection.execute(flagged.values(erased_turns=erased))

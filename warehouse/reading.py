@@ -1,0 +1,112 @@
+"""Reading Parquet files of any shape as their table is today: in SQL, or batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from warehouse.schema import TABLES, conform, default, field_id, shape
+from warehouse.staging import StagedFile
+from warehouse.store import parquet_file
+
+_SQL_TYPES = {
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.float64(): "DOUBLE",
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.string(): "VARCHAR",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+    pa.uint64(): "UBIGINT",
+}
+
+
+def batches(store: Path, file: StagedFile, *, rows: int) -> Iterator[pa.RecordBatch]:
+    """A file's rows in its table's schema of today, at most `rows` at once.
+
+    Raises OSError, pa.ArrowException where it cannot be read.
+    """
+    with parquet_file(store / file.path) as parquet:
+        for batch in parquet.iter_batches(rows):
+            yield conform(batch, TABLES[file.table])
+
+
+def columns(store: Path, file: StagedFile, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a file, known by their names of today; one that it lacks is null."""
+    schema = pa.schema([TABLES[file.table].field(name) for name in names])
+    with parquet_file(store / file.path) as parquet:
+        held = {field_id(field): field.name for field in parquet.schema_arrow}
+        wanted = [held[id] for id in map(field_id, schema) if id in held]
+        for batch in parquet.iter_batches(columns=wanted):
+            yield conform(batch, schema)
+
+
+def query(store: Path, table: str, files: Iterable[StagedFile]) -> str:
+    """SQL that reads all columns of a table from these files, each file named."""
+    schema = TABLES[table]
+    today: list[str] = []
+    older: list[str] = []
+    for file in files:
+        same = today if file.shape == shape(schema) else older
+        same.append(literal(str(store / file.path)))
+    # Of a file in today's shape the night is taken from the path, so that a query for some nights
+    # opens no others; DuckDB cannot do so where it goes by field ids.
+    parts = []
+    if today:
+        parts.append(
+            f"SELECT {', '.join(schema.names)}\nFROM read_parquet([\n    "
+            + ",\n    ".join(today)
+            + "\n], hive_partitioning = true, hive_types = {'log_date': DATE})"
+        )
+    if older:
+        parts.append(
+            f"SELECT {', '.join(map(_given, schema))}\nFROM read_parquet([\n    "
+            + ",\n    ".join(older)
+            + f"\n], schema = {_by_id(schema)})"
+        )
+    if not parts:
+        return empty({field.name: sql_type(field.type) for field in schema})
+    return "\nUNION ALL\n".join(parts)
+
+
+def _given(field: pa.Field) -> str:
+    """A column, with a value where it must have one and the file is older than it."""
+    if field.nullable:
+        return str(field.name)
+    value = default(field)
+    said = literal(value) if isinstance(value, str) else str(value)
+    return f"coalesce({field.name}, {said}::{sql_type(field.type)}) AS {field.name}"
+
+
+def _by_id(schema: pa.Schema) -> str:
+    entries = [
+        f"{field_id(field)}: {{name: {literal(field.name)}, "
+        f"type: {literal(sql_type(field.type))}, default_value: NULL}}"
+        for field in schema
+    ]
+    return "MAP {\n    " + ",\n    ".join(entries) + "}"
+
+
+def empty(columns: Mapping[str, str]) -> str:
+    """SQL for no rows of these columns."""
+    typed = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
+    return f"SELECT {typed} WHERE false"
+
+
+def literal(value: str) -> str:
+    """A text as a SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type."""
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        fields = ", ".join(f'"{child.name}" {sql_type(child.type)}' for child in kind)
+        return f"STRUCT({fields})"
+    return _SQL_TYPES[kind]

@@ -1,0 +1,83 @@
+"""Where data files and manifests lie: a local folder, or an object store by its URL.
+
+Both are paths with the same methods: pathlib's, or universal_pathlib's over fsspec. Files are
+written whole under names that were never used, and nothing is ever renamed, so an object store
+needs no more than a local disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow.parquet as pq
+
+from warehouse.errors import MissingExtra, SettingsError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def open_store(place: str | Path) -> Path:
+    """The root of a store: of a local folder its absolute path, else a path of its URL.
+
+    Raises SettingsError where nothing here understands the URL, MissingExtra where the package
+    that does is not installed.
+    """
+    if "://" not in str(place):
+        return Path(place).resolve()
+    from upath import UPath
+
+    try:
+        path = UPath(str(place).rstrip("/"))
+        path.fs  # noqa: B018 - the package that speaks to the store is loaded here
+    except ValueError as error:
+        raise SettingsError(
+            f"[warehouse] data_url = {place!r}: nothing here understands it. Write it like "
+            "s3://bucket/folder or gs://bucket/folder, or leave it empty for a local folder."
+        ) from error
+    except ImportError as error:
+        raise MissingExtra(
+            f"{place}: the package that speaks to this store is not installed. Install the "
+            "project with the extra `cloud`: pip install '.[cloud]'."
+        ) from error
+    return cast(Path, path)  # not a subclass, but it has all of the methods that are used here
+
+
+def is_local(path: Path) -> bool:
+    """Whether a path is one of this machine's."""
+    return isinstance(path, Path)
+
+
+def parquet_file(path: Path) -> pq.ParquetFile:
+    """An open Parquet file of any store. Use it in a `with`, which closes it.
+
+    Raises OSError where there is none, pa.ArrowInvalid where it is none.
+    """
+    if is_local(path):
+        return pq.ParquetFile(path)
+    return _Remote(path)
+
+
+class _Remote(pq.ParquetFile):  # type: ignore[misc]
+    """A Parquet file that closes the object which it reads from."""
+
+    def __init__(self, path: Path) -> None:
+        self._object = path.open("rb")
+        super().__init__(self._object)
+
+    def close(self, force: bool = False) -> None:
+        super().close(force)
+        self._object.close()
+
+
+def show_store(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Let a connection read the files of a store; of a local one it can already."""
+    if not is_local(store):
+        remote: Any = store
+        connection.register_filesystem(remote.fs)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; one that is gone already is no error."""
+    path.unlink(missing_ok=True)
