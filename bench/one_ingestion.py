@@ -75,7 +75,7 @@ def prepare(assembly: Any) -> None:
 def stage(job: Any, handoff: Any, shard: Any) -> None:
     from ingestion.stage import stage_shard
 
-    handoff.finish(stage_shard(shard, job, assembler, handoff.note))
+    handoff.finish(stage_shard(shard, assembler, handoff.note, job=job))
 
 
 def start(logs: Path, root: Path, engine: str = "Beam", **options: Any) -> subprocess.Popen[str]:

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
-from ingestion.failures import ShardFailed, raised
+from ingestion.failures import ShardFailed, raised, told
 from warehouse.durable import write_whole
 from warehouse.errors import CommitConflict, CorruptStaging
 from warehouse.staging import StagedFile, verify
@@ -89,9 +89,10 @@ class Handoff:
         # Not synced, for there may be thousands: what a power cut leaves behind is an orphan.
         (self.folder / f"{_NOTE}{uuid.uuid4().hex}").write_text(path)
 
-    def put(self, message: msgspec.Struct) -> None:
-        """Tell the driver; called by workers."""
-        self._write(message, uuid.uuid4().hex)
+    def fail(self, error: Exception) -> None:
+        """Tell the driver what a shard failed of; called by workers. Never raises OSError."""
+        with suppress(OSError):  # of a full disk: a shard without a marker is not done either
+            self._write(told(error), uuid.uuid4().hex)
 
     def finish(self, done: ShardDone) -> None:
         """Mark a shard as done; called by workers. Said twice, the last word counts."""
@@ -143,9 +144,8 @@ class Handoff:
         return [found[shard] for shard in sorted(found)]
 
     def staged(self) -> list[StagedFile]:
-        """The files that are closed so far, in the order of their paths."""
-        files = [file for _, file in self._found(StagedFile)]
-        files += [file for _, done in self._found(ShardDone) for file in done.staged]
+        """The files of the shards that are done so far, in the order of their paths."""
+        files = [file for _, done in self._found(ShardDone) for file in done.staged]
         return sorted(files, key=lambda file: file.path)
 
     def close(self, named: Named, now: dt.datetime) -> None:

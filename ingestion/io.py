@@ -1,4 +1,4 @@
-"""How Driftmine's pipelines run and write: the runner by name, the Parquet sink, the handoff."""
+"""How Driftmine's pipelines run: the runner by name, and shards that are staged whole."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner.fn_runner import (
@@ -21,19 +18,13 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import (
 )
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.shared import Shared
 
-from ingestion.handoff import Handoff
-from ingestion.nights import FILE_BYTES, Note
+from ingestion.handoff import Handoff, ShardDone
+from ingestion.nights import Note
 from ingestion.runners import Runner
 from warehouse import errors
 from warehouse.errors import DriftmineError
-from warehouse.schema import Partition
-from warehouse.staging import PartitionWriter, StagedFile
-
-# A file is closed at so many rows, or at FILE_BYTES; both are checked between batches only, so
-# that the rows of a conversation, which come in one batch, stay in one file.
-FILE_ROWS = 2_000_000
 
 # Told (done, total, what) while a pipeline runs.
 Progress = Callable[[int, int, str], object]
@@ -43,6 +34,9 @@ _QUIET = {
     "default_sdk_harness_log_level": "WARNING",
     "sdk_harness_log_level_overrides": {"__main__": "ERROR"},
 }
+
+_Shard = TypeVar("_Shard")
+_Tool = TypeVar("_Tool")
 
 # Seconds between two looks at how much is done.
 _LOOK_S = 0.2
@@ -120,79 +114,50 @@ def watched(
     progress(done(), total, what)
 
 
-class WriteParquet(beam.PTransform):
-    """PCollection[(Partition, pa.RecordBatch)] -> PCollection[StagedFile].
+class StageWhole(beam.PTransform):
+    """PCollection[shard] -> PCollection[ShardDone].
 
-    A worker holds one open file per table: batches of one partition should come in a row. `note`
-    is told the path of each file before there is one.
+    One worker does a shard whole, so that what is staged depends on no runner's way of cutting
+    a pipeline into bundles. What fails is told to the driver, and nothing is ever raised in Beam:
+    it would log the text, which may quote a record, and may wait for the worker for ever.
+
+    `load` makes what a process needs once, however many threads Beam gives it; `stage` is called
+    with a shard, that, and `handoff.note`.
     """
 
     def __init__(
         self,
-        root: Path,
-        note: Note,
-        *,
-        file_rows: int = FILE_ROWS,
-        file_bytes: int = FILE_BYTES,
+        load: Callable[[], _Tool],
+        stage: Callable[[_Shard, _Tool, Note], ShardDone],
+        handoff: Handoff,
     ):
-        self._sink = _Sink(root, note, file_rows, file_bytes)
+        self._stage = _StageWhole(load, stage, handoff)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Write."""
-        return batches | "Write files" >> beam.ParDo(self._sink)
+    def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        """Stage, and mark as done."""
+        return shards | "Stage shard" >> beam.ParDo(self._stage)
 
 
-class HandOver(beam.PTransform):
-    """PCollection[msgspec.Struct] -> the driver, by way of the run's handoff folder."""
-
-    def __init__(self, handoff: Handoff):
+class _StageWhole(beam.DoFn, Generic[_Shard, _Tool]):
+    def __init__(
+        self,
+        load: Callable[[], _Tool],
+        stage: Callable[[_Shard, _Tool, Note], ShardDone],
+        handoff: Handoff,
+    ):
+        self._load = load
+        self._stage = stage
         self._handoff = handoff
+        self._shared = Shared()
 
-    def expand(self, messages: beam.PCollection) -> beam.PCollection:
-        """Tell."""
-        return messages | "Tell the driver" >> beam.Map(self._handoff.put)
-
-
-@dataclass(slots=True)
-class _Open:
-    """A file being written."""
-
-    writer: PartitionWriter
-    rows: int = 0
-    bytes: int = 0
-
-
-class _Sink(beam.DoFn):
-    def __init__(self, root: Path, note: Note, file_rows: int, file_bytes: int):
-        self._root = root
-        self._note = note
-        self._file_rows = file_rows
-        self._file_bytes = file_bytes
-        self._open: dict[str, _Open] = {}
-
-    def process(self, element: tuple[Partition, pa.RecordBatch]) -> Iterable[StagedFile]:
-        partition, batch = element
-        file = self._open.get(partition.table)
-        if file and (file.writer.partition != partition or self._full(file)):
-            yield self._open.pop(partition.table).writer.close()
-            file = None
-        if file is None:
-            writer = PartitionWriter(self._root, partition, self._note)
-            file = self._open[partition.table] = _Open(writer)
-        file.writer.write(batch)
-        file.rows += batch.num_rows
-        file.bytes += batch.nbytes
-
-    def finish_bundle(self) -> Iterator[Any]:
-        while self._open:
-            _, file = self._open.popitem()
-            yield GlobalWindows.windowed_value(file.writer.close())
-
-    def teardown(self) -> None:
-        """Files are open here only where the bundle failed: nobody will ever name them."""
-        while self._open:
-            _, file = self._open.popitem()
-            (self._root / file.writer.close().path).unlink()
-
-    def _full(self, file: _Open) -> bool:
-        return file.rows >= self._file_rows or file.bytes >= self._file_bytes
+    def process(self, shard: _Shard) -> Iterable[ShardDone]:
+        try:
+            # Here and not in `setup`, where what fails would be raised in Beam. Kept, so that it
+            # is loaded once.
+            self._tool = self._shared.acquire(self._load)
+            done = self._stage(shard, self._tool, self._handoff.note)
+            self._handoff.finish(done)
+        except Exception as error:
+            self._handoff.fail(error)
+        else:
+            yield done

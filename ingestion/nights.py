@@ -62,18 +62,18 @@ class NightFiles:
         self._begun: list[str] = []  # paths of all files
         self._closed: list[StagedFile] = []
 
-    def add(self, log_date: dt.date, size: int, **rows: Sequence[Any]) -> None:
-        """Add the rows, by table, that one record of `size` bytes was made into."""
+    def add(self, log_date: dt.date, size: int, *, records: int = 1, **rows: Sequence[Any]) -> None:
+        """Add the rows, by table, that records of `size` bytes, all in all, were made into."""
         night = self._waiting.get(log_date)
         if night is None:
             night = self._waiting[log_date] = _Waiting(defaultdict(list))
         for table, found in rows.items():
             night.rows[table] += found
             size += _ROW_BYTES * len(found)
-        night.records += 1
+        night.records += records
         night.bytes += size
         self._waiting_bytes += size
-        if night.records == LIST_RECORDS or night.bytes >= LIST_BYTES:
+        if night.records >= LIST_RECORDS or night.bytes >= LIST_BYTES:
             self._lay_out(log_date)
         elif self._waiting_bytes >= WAITING_BYTES:
             self._lay_out(max(self._waiting, key=lambda date: self._waiting[date].bytes))

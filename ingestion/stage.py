@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     mapping: Mapping  # how to read records of the format "mapping"
 
 
-def stage_shard(shard: Shard, job: Job, assembler: Assembler, note: Note) -> ShardDone:
+def stage_shard(shard: Shard, assembler: Assembler, note: Note, *, job: Job) -> ShardDone:
     """Write every record of the shard to the files of its night. Where this raises, none is left.
 
     Raises SourceUnavailable or OSError where the log cannot be read, and never for what it holds.

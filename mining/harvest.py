@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -16,7 +15,7 @@ from mining.conversations import Exchange, exchanges
 from mining.detector import Detector
 from mining.verdict import Verdict, untrainable
 from warehouse.records import Conversation, DsatTurn, Role, Signal, SignalKind, Turn
-from warehouse.schema import Partition, to_batch
+from warehouse.schema import Partition
 
 # Conversations handed on at once, and rows read at once: see ingestion's LIST_LINES.
 LIST_CONVERSATIONS = 100
@@ -165,18 +164,10 @@ def _dsat_turn(
 
 def partitions(log_date: dt.date, detector: str, version: str) -> tuple[Partition, ...]:
     """What a detector's run over one night replaces."""
-    part = f"{detector}@{version}"
+    part = part_of(detector, version)
     return tuple(Partition(table, log_date, part) for table in ("signals", "dsat_turns"))
 
 
-def to_batches(
-    detector: Detector, log_date: dt.date, harvest: Harvest
-) -> Iterator[tuple[Partition, pa.RecordBatch]]:
-    """Rows of `signals` and `dsat_turns`, with the partitions they belong to."""
-    tables: dict[str, Sequence[Signal | DsatTurn]] = {
-        "signals": harvest.signals,
-        "dsat_turns": harvest.dsat_turns,
-    }
-    for partition in partitions(log_date, detector.name, detector.version):
-        if rows := tables[partition.table]:
-            yield partition, to_batch(partition.table, log_date, rows)
+def part_of(detector: str, version: str) -> str:
+    """The part of a night that a detector fills."""
+    return f"{detector}@{version}"

@@ -11,12 +11,13 @@ from functools import partial
 import msgspec
 
 from ingestion import runners
-from ingestion.handoff import Handoff
+from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import Progress, run_pipeline, watched
 from mining.card import Card, read_card
 from mining.detector import folder_of, load_detector, thresholds_of
 from mining.harvest import TurnsFile, partitions
 from mining.options import MiningOptions
+from mining.stage import MiningJob, shards
 from mining.tally import ModelCount, Tally, tally
 from mining.transforms import StageSignals
 from warehouse import publish
@@ -57,7 +58,7 @@ def mine(
 ) -> MineReport:
     """Judge every follow-up of one night, and put the verdicts in place of this detector's old.
 
-    `progress` is told (turns files done, turns files, what).
+    `progress` is told (shards done, shards, what).
 
     Raises DetectorUnusable, CorruptStaging, CommitConflict; after each of them nothing of this
     run is published, and it can be run again.
@@ -131,8 +132,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
 
 def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally | None:
     """None where another attempt at the run published first."""
-    _stage(run, progress)
-    staged = run.handoff.staged()
+    staged = [file for done in _stage(run, progress) for file in done.staged]
     found = tally(run.catalog.root, staged)
     commit_id = publish.publish(
         run.catalog,
@@ -152,32 +152,26 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
     return None if commit_id is None else found
 
 
-def _stage(run: _Run, progress: Progress | None) -> None:
-    files = _turns_files(run)
-    stage = StageSignals(
-        files,
-        root=run.catalog.root,
-        handoff=run.handoff,
-        load=partial(load_detector, run.options),
-        log_date=run.log_date,
-        opted_out=run.opted_out,
-    )
-    with watched(run.handoff.done, len(files), "turns files mined", progress):
+def _stage(run: _Run, progress: Progress | None) -> list[ShardDone]:
+    planned = shards(_turns_files(run), run.options.workers)
+    job = MiningJob(root=run.catalog.root, log_date=run.log_date, opted_out=run.opted_out)
+    load = partial(load_detector, run.options)
+    stage = StageSignals(planned, job=job, load=load, handoff=run.handoff)
+    with watched(run.handoff.done, len(planned), "shards mined", progress):
         run_pipeline(
             lambda pipeline: pipeline | "Stage signals" >> stage,
             runners.local(run.options.workers),
         )
-    run.handoff.complete({file.path for file in files})
+    return run.handoff.complete({shard.id for shard in planned})
 
 
-def _turns_files(run: _Run) -> list[TurnsFile]:
-    """Largest first, so that no worker is left with the largest at the end."""
+def _turns_files(run: _Run) -> list[tuple[TurnsFile, int]]:
+    """With their sizes, in bytes."""
     facts = defaultdict(list)
     for file in live_files(run.catalog, "conversations", log_date=run.log_date):
         facts[file.part].append(file.path)
     turns = live_files(run.catalog, "turns", log_date=run.log_date)
-    by_size = sorted(turns, key=lambda file: (-file.bytes, file.path))
-    return [TurnsFile(file.path, tuple(facts[file.part])) for file in by_size]
+    return [(TurnsFile(file.path, tuple(facts[file.part])), file.bytes) for file in turns]
 
 
 def _live(run: _Run) -> list[StagedFile]:

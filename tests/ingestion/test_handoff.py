@@ -48,13 +48,23 @@ def _done(shard="s1", *staged, lines=1):
 
 
 def test_what_workers_tell_the_driver_reads(handoff):
-    file, other = _stage(handoff), _stage(handoff)
+    file = _stage(handoff)
     done = ShardDone(shard="s1", name="a", lines=3, suppressed={NIGHT: 2}, staged=[file])
     handoff.finish(done)
-    handoff.put(other)
     assert handoff.done() == 1
     assert handoff.complete({"s1"}) == [done]
-    assert handoff.staged() == sorted([file, other], key=lambda file: file.path)
+    assert handoff.staged() == [file]
+
+
+def test_a_failure_that_cannot_be_told_is_a_missing_shard(handoff, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ingestion.handoff.write_whole", full)
+        handoff.fail(OSError("x"))
+    with pytest.raises(CorruptStaging, match="1 of 1 shards"):
+        handoff.complete({"s1"})
 
 
 def test_a_shard_that_two_workers_staged_counts_once(handoff):

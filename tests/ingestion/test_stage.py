@@ -90,7 +90,7 @@ def stage(tmp_path):
         file = LogFile(str(path), path.stat().st_size, "1")
         shard = Shard(file, Container.LINES, span or Span(), form, "chat")
         job = Job(root=tmp_path, log_date=NIGHT, dating=dating, limits=LIMITS, mapping=Mapping())
-        done = stage_shard(shard, job, assembler or PlainAssembler(), note)
+        done = stage_shard(shard, assembler or PlainAssembler(), note, job=job)
         rows = {}
         for staged in done.staged:
             assert staged.part == str(path)
@@ -300,7 +300,7 @@ def test_a_second_attempt_stages_what_is_missing(tmp_path):
             done = handoff.resume(ids)
             for shard in shards:
                 if shard.id not in done:
-                    handoff.finish(stage_shard(shard, job, assembler, handoff.note))
+                    handoff.finish(stage_shard(shard, assembler, handoff.note, job=job))
         return done
 
     class FailsLate(PlainAssembler):

@@ -9,11 +9,10 @@ from mining.harvest import (
     TurnsFile,
     detect,
     read_conversations,
-    to_batches,
 )
 from mining.verdict import Untrainable
 from warehouse.records import Category, Role, SignalKind
-from warehouse.schema import DSAT_TURNS, SIGNALS, Partition, to_batch
+from warehouse.schema import Partition, to_batch
 from warehouse.staging import PartitionWriter
 
 NIGHT = dt.date(2026, 3, 1)
@@ -127,15 +126,3 @@ UNTRAINABLE = {
 def test_untrainable(detector, conversation, said, reason):
     (turn,) = detect(detector, [conversation(*said)]).dsat_turns
     assert (turn.trainable, turn.untrainable_reason) == (False, reason)
-
-
-def test_rows_fit_the_tables(detector, conversation):
-    harvest = detect(detector, [conversation(*WRONG), conversation("u q", "a r", name="c2")])
-    batches = {p.table: (p, batch) for p, batch in to_batches(detector, NIGHT, harvest)}
-    assert batches["signals"][1].schema == SIGNALS
-    assert batches["dsat_turns"][1].schema == DSAT_TURNS
-    assert batches["signals"][0].part == f"{detector.name}@{detector.version}"
-
-
-def test_no_rows_no_batches(detector):
-    assert list(to_batches(detector, NIGHT, detect(detector, []))) == []

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.util import assert_that
 
@@ -16,18 +14,17 @@ from ingestion import runners, shards
 from ingestion.assemble import Assembler, Assembly, reject
 from ingestion.formats.mapping_options import Mapping
 from ingestion.handoff import Handoff, ShardDone
-from ingestion.io import HandOver, WriteParquet, run_pipeline, watched
+from ingestion.io import StageWhole, run_pipeline, watched
 from ingestion.logs.contents import Container
 from ingestion.logs.lines import Span
 from ingestion.logs.places import LogFile
 from ingestion.options import IngestionOptions
 from ingestion.redact.options import RedactionOptions
 from ingestion.shards import Shard
-from ingestion.stage import Job
-from ingestion.transforms import StageLogs, StageShards
+from ingestion.stage import Job, stage_shard
+from ingestion.transforms import StageLogs
 from warehouse.errors import DriftmineError, SourceUnavailable
-from warehouse.records import ReasonCode, Reject, Role, Turn
-from warehouse.schema import Partition, to_batch
+from warehouse.records import ReasonCode
 
 NIGHT = dt.date(2026, 3, 1)
 OPTIONS = IngestionOptions()
@@ -68,33 +65,19 @@ def _run(build, workers=1):
     run_pipeline(build, runners.local(workers))
 
 
-def _turn(index: int, part: str) -> Turn:
-    return Turn(
-        turn_id=f"{part}-{index}",
-        conversation_id=part,
-        turn_index=index,
-        role=Role.USER,
-        content="x",
-        source="chat",
-        origin_file=part,
-        origin_offset=0,
-        chain=index,
-    )
+def _whole(job, handoff, load=LOAD):
+    return StageWhole(load, partial(stage_shard, job=job), handoff)
 
 
-def _batch(part: str, rows: int) -> tuple[Partition, pa.RecordBatch]:
-    turns = [_turn(index, part) for index in range(rows)]
-    return Partition("turns", NIGHT, part), to_batch("turns", NIGHT, turns)
-
-
-def test_stage_shards(planned, job, handoff):
+def test_shards_are_staged_whole(planned, job, handoff):
     def check(found):
         assert [(Path(done.name).name, done.lines) for done in found] == [
             ("a.jsonl", 151),
             ("b.jsonl", 1),
         ]
 
-    _run(lambda p: assert_that(p | beam.Create(planned) | StageShards(job, LOAD, handoff), check))
+    _run(lambda p: assert_that(p | beam.Create(planned) | _whole(job, handoff), check))
+    assert len(handoff.complete({shard.id for shard in planned})) == 2
 
 
 def test_one_assembler_serves_a_process(planned, job, handoff, tmp_path):
@@ -103,7 +86,7 @@ def test_one_assembler_serves_a_process(planned, job, handoff, tmp_path):
             file.write("x")
         return LOAD()
 
-    _run(lambda p: p | beam.Create(planned) | StageShards(job, load, handoff))
+    _run(lambda p: p | beam.Create(planned) | _whole(job, handoff, load))
     assert (tmp_path / "loaded").read_text() == "x"
 
 
@@ -177,56 +160,15 @@ def test_a_failed_shard_is_all_that_the_next_attempt_does(planned, job, handoff)
     assert sum(done.lines for done in handoff.complete(ids)) == 152
 
 
-def _write(root, batches, handoff, **limits):
-    def build(pipeline):
-        created = pipeline | beam.Create(batches, reshuffle=False)
-        return created | WriteParquet(root, handoff.note, **limits) | HandOver(handoff)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_loaded_is_raised_by_the_driver(workers, planned, job, handoff, capfd):
+    def load():
+        raise ValueError("ann said so")
 
-    _run(build)
-    return sorted((file.part, file.rows) for file in handoff.staged())
-
-
-def test_write_parquet_starts_a_file_where_the_partition_changes(tmp_path, handoff):
-    batches = [_batch("a", 3), _batch("a", 2), _batch("b", 1)]
-    assert _write(tmp_path, batches, handoff) == [("a", 5), ("b", 1)]
-    for file in handoff.staged():
-        assert pq.read_table(tmp_path / file.path).num_rows == file.rows
-
-
-@pytest.mark.parametrize("limit", ["file_rows", "file_bytes"])
-def test_write_parquet_rolls_between_batches(limit, tmp_path, handoff):
-    batches = [_batch("a", 3), _batch("a", 3), _batch("a", 3)]
-    limits = {limit: 4 if limit == "file_rows" else batches[0][1].nbytes + 1}
-    assert _write(tmp_path, batches, handoff, **limits) == [("a", 3), ("a", 6)]
-
-
-def test_write_parquet_holds_a_file_of_each_table(tmp_path, handoff):
-    reject = Reject(
-        reason=ReasonCode.INVALID_JSON,
-        origin_file="a",
-        origin_offset=0,
-        length=1,
-        digest="0" * 32,
-        detail="x",
-    )
-    rejects = (Partition("rejects", NIGHT, "a"), to_batch("rejects", NIGHT, [reject]))
-    batches = [_batch("a", 1), rejects, _batch("a", 1), rejects]
-    assert _write(tmp_path, batches, handoff) == [("a", 2), ("a", 2)]
-
-
-def test_a_failed_pipeline_leaves_no_open_file(tmp_path, handoff):
-    def fail(batch):
-        if batch[0].part == "b":
-            raise ValueError("out of order")
-        return batch
-
-    def build(pipeline):
-        batches = pipeline | beam.Create([_batch("a", 1), _batch("b", 1)], reshuffle=False)
-        return batches | beam.Map(fail) | WriteParquet(tmp_path, handoff.note)
-
-    with pytest.raises(Exception, match="out of order"):
-        _run(build)
-    assert list(tmp_path.rglob("*.parquet")) == []
+    _stage(planned, job, handoff, workers, load=load)
+    with pytest.raises(DriftmineError, match="ValueError at .*, line"):
+        handoff.complete({shard.id for shard in planned})
+    assert "ann said so" not in "".join(capfd.readouterr())
 
 
 def test_an_error_of_ours_is_raised_as_it_was():

@@ -3,24 +3,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
-from apache_beam.testing.util import assert_that
 
-from ingestion.handoff import Handoff
 from ingestion.job import ingest
 from ingestion.logs.places import find
 from ingestion.options import IngestionOptions
-from mining import harvest
+from mining import job
 from mining.detector import load_detector
-from mining.harvest import TurnsFile
 from mining.job import MineReport, mine
 from mining.options import MiningOptions
-from mining.transforms import DetectFollowUps, ReadTurns
 from warehouse.catalog import Catalog
-from warehouse.errors import CommitConflict
+from warehouse.errors import CommitConflict, DetectorUnusable, DriftmineError
 from warehouse.query import generations, live_files, stale_dates
-from warehouse.schema import TABLES, Partition
+from warehouse.schema import TABLES
 
 NIGHT = dt.date(2026, 3, 1)
 NOW = dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)
@@ -182,27 +177,61 @@ def test_two_processes_find_the_same(catalog: Catalog, ingested: Callable) -> No
     assert sum(file.rows for file in live_files(catalog, "signals")) == 5
 
 
-def test_detect_follow_ups_is_its_twin(catalog: Catalog, ingested: Callable) -> None:
+def _failing(marks: Path) -> Callable:
+    """Loads a detector that fails at one log, quoting it, until it is mended."""
+
+    def load(options):  # nested, so that it crosses processes without this module
+
+        class Failing:
+            def __init__(self, detector):
+                self._detector = detector
+
+            def __getattr__(self, name):
+                return getattr(self._detector, name)
+
+            def detect(self, follow_ups):
+                said = [follow_up.follow_up for follow_up in follow_ups]
+                if "???" in said and not (marks / "mended").exists():
+                    raise ValueError(f"cannot read {said}")
+                return self._detector.detect(follow_ups)
+
+        return Failing(load_detector(options))
+
+    return load
+
+
+def _unloadable(marks: Path) -> Callable:
+    def load(options):
+        from warehouse.errors import DetectorUnusable
+
+        if not (marks / "mended").exists():
+            raise DetectorUnusable(f"{marks}: the detector is gone")
+        return load_detector(options)
+
+    return load
+
+
+FAILURES = {
+    "at a record": (_failing, DriftmineError, "ValueError at .*, line"),
+    "while it is loaded": (_unloadable, DetectorUnusable, "the detector is gone"),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("load, kind, says", FAILURES.values(), ids=FAILURES)
+def test_what_a_worker_fails_of_is_raised_by_the_driver(
+    catalog, ingested, tmp_path, monkeypatch, capfd, caplog, load, kind, says, workers
+) -> None:
     ingested(CHATS)
-    (file,) = live_files(catalog, "turns")
-    detector = load_detector(MiningOptions())
-    (facts,) = live_files(catalog, "conversations")
-    turns = TurnsFile(file.path, (facts.path,))
-    (conversations,) = harvest.read_conversations(catalog.root, turns)
-    found = harvest.detect(detector, conversations)
-    expected = {p: b.num_rows for p, b in harvest.to_batches(detector, NIGHT, found)}
-    handoff = Handoff(catalog.root, "mine-test")
-
-    def same(batches: list) -> None:
-        assert {p: b.num_rows for p, b in batches} == expected
-
-    with handoff.held(), beam.Pipeline(runner="FnApiRunner") as pipeline:
-        batches = (
-            pipeline
-            | beam.Create([turns])
-            | ReadTurns(catalog.root, handoff)
-            | DetectFollowUps(lambda: load_detector(MiningOptions()), NIGHT, frozenset())
-        )
-        assert_that(batches, same)
-    assert [shard.lines for shard in handoff.complete({file.path})] == [len(CHATS)]
-    assert Partition("signals", NIGHT, f"default@{detector.version}") in expected
+    ingested({"late": ("q", "r", "???")}, "b.jsonl")
+    monkeypatch.setattr(job, "load_detector", load(tmp_path))
+    with pytest.raises(kind, match=says) as raised:
+        run(catalog, workers=workers)
+    told = "".join([*capfd.readouterr(), caplog.text, str(raised.value)])
+    assert "???" not in told
+    assert "Canberra" not in told
+    assert live_files(catalog, "signals") == []
+    assert not list((catalog.root / "data" / "signals").rglob("*.parquet")), "no orphans"
+    assert not list((catalog.root / "staging").iterdir())
+    (tmp_path / "mended").touch()
+    assert run(catalog, workers=workers).follow_ups == 5
