@@ -13,13 +13,13 @@ import msgspec
 
 from driftmine import intake, render
 from driftmine.session import Session, need_extra
-from warehouse.errors import SettingsError
+from warehouse.errors import QualityLimit, SettingsError
 
 if TYPE_CHECKING:
     from ingestion.job import IngestReport
     from ingestion.options import IngestionOptions
 
-HELD = 3  # exit code: finished, but the gate said no
+HELD = 3  # exit code: finished, but the gate or a data-quality limit said no
 
 
 def init(session: Session) -> int:
@@ -46,20 +46,20 @@ def ingest(
     today: dt.date,
     format: str | None,
 ) -> int:
-    """Read logs: each into the night that it says or is given, grown ones into their own."""
+    """Read logs: each into the night that it says or is given, grown ones into their own.
+
+    Exit 3 where a data-quality limit held a night back.
+    """
     need_extra("etl", "apache_beam")
     options = _ingestion(session, format)
     at = intake.when(log_date, today, options)
     files = intake.find(logs, at, options)
     session.ensure_home()
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
-        reports = [
-            intake.read(session, catalog, night, new, at, options, progress)
-            for night, new in intake.due(catalog, files, at).items()
-        ]
+        reports, limits = intake.read_due(session, catalog, files, at, options, progress)
     if at.by_record:
         reports = [report for report in reports if report.published]
-    return _ingested(session, reports, len(files))
+    return _ingested(session, reports, len(files), limits)
 
 
 def retry_rejects(
@@ -90,11 +90,19 @@ def _ingestion(session: Session, format: str | None) -> IngestionOptions:
     return options if format is None else replace(options, format=format)
 
 
-def _ingested(session: Session, reports: Sequence[IngestReport], files: int) -> int:
+def _ingested(
+    session: Session,
+    reports: Sequence[IngestReport],
+    files: int,
+    limits: Sequence[QualityLimit] = (),
+) -> int:
+    held = "\n".join(map(str, limits))
+    if held and not reports:
+        raise QualityLimit(held)
     total = render.added(reports)
-    found = {**total, "files": files, "dates": reports}
-    session.console.result(found, lambda: render.ingested(total, reports, files))
-    return 0
+    found = {**total, "files": files, "dates": reports, "held_logs": held}
+    session.console.result(found, lambda: render.ingested(total, reports, files, held))
+    return HELD if held else 0
 
 
 def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None) -> int:
@@ -108,10 +116,11 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
         options = replace(options, detector=_from_here(detector))
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
         days = [day for day in log_dates(catalog, "turns") if first <= day < end]
-        reports = [
-            run(catalog, log_date=day, options=options, now=session.now, progress=progress)
-            for day in days
-        ]
+        reports = []
+        for day in days:
+            session.console.safe_point()
+            report = run(catalog, log_date=day, options=options, now=session.now, progress=progress)
+            reports.append(report)
     session.console.result({"dates": reports}, lambda: render.mined(reports))
     return 0
 

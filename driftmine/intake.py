@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from driftmine.console import Report
 from driftmine.session import Session
 from warehouse.catalog import Catalog
-from warehouse.errors import SettingsError
+from warehouse.errors import QualityLimit, SettingsError
 
 if TYPE_CHECKING:
     from ingestion.job import IngestReport
@@ -65,7 +65,30 @@ def due(catalog: Catalog, logs: Sequence[LogFile], at: When) -> dict[dt.date, li
     return nights(catalog, logs, log_date=at.log_date, today=at.today)
 
 
-def read(
+def read_due(
+    session: Session,
+    catalog: Catalog,
+    logs: Sequence[LogFile],
+    at: When,
+    options: IngestionOptions,
+    progress: Report,
+) -> tuple[list[IngestReport], list[QualityLimit]]:
+    """Ingest what is due, night by night, each end of a night a safe point.
+
+    The reports, and what the data-quality limits said of nights that are not published for them:
+    the others are. Raises what `ingestion.job.ingest` does beside that, and Stopped.
+    """
+    reports, limits = [], []
+    for night, new in due(catalog, logs, at).items():
+        session.console.safe_point()
+        try:
+            reports.append(_read(session, catalog, night, new, at, options, progress))
+        except QualityLimit as limit:
+            limits.append(limit)
+    return reports, limits
+
+
+def _read(
     session: Session,
     catalog: Catalog,
     night: dt.date,
@@ -74,7 +97,6 @@ def read(
     options: IngestionOptions,
     progress: Report,
 ) -> IngestReport:
-    """Ingest the logs that are due for one night. Raises what `ingestion.job.ingest` does."""
     from ingestion.job import ingest
 
     return ingest(

@@ -24,7 +24,7 @@ from driftmine.session import Session, need_extra
 from ingestion.logs.places import LogFile
 from mining.job import MineReport, mine
 from warehouse.catalog import Catalog
-from warehouse.errors import QualityLimit, SettingsError
+from warehouse.errors import SettingsError
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
 from warehouse.streams import fresh, held, last_snapshot
 
@@ -106,7 +106,6 @@ def nightly(
     ):
         with _timed(night, "ingest"):
             new = _ingest(session, catalog, logs, at, night, progress)
-        session.console.safe_point()
         with _timed(night, "mine"):
             dates = _dates(session, catalog, new, night)
             _mine(session, catalog, dates, night, progress)
@@ -139,14 +138,9 @@ def _ingest(
 ) -> set[dt.date]:
     """The nights that were due. Those over the data-quality limit are left out, and said so."""
     options = session.settings.ingestion
-    new = set()
-    for day, due in intake.due(catalog, logs, at).items():
-        try:
-            if intake.read(session, catalog, day, due, at, options, progress).published:
-                new.add(day)
-        except QualityLimit as limit:
-            night.held_logs = str(limit)
-    return new
+    reports, limits = intake.read_due(session, catalog, logs, at, options, progress)
+    night.held_logs = "\n".join(map(str, limits))
+    return {report.log_date for report in reports if report.published}
 
 
 def _mine(
@@ -162,9 +156,11 @@ def _mine(
     """
     options, now = session.settings.mining, session.now
     held = [night_counts(catalog, day) for day in dates]
-    reports = [
-        mine(catalog, log_date=day, options=options, now=now, progress=progress) for day in dates
-    ]
+    reports = []
+    for day in dates:
+        session.console.safe_point()
+        report = mine(catalog, log_date=day, options=options, now=now, progress=progress)
+        reports.append(report)
     for name in _COUNTED:
         setattr(night, name, sum(getattr(counts, name) for counts in held))
     night.rejected_by_reason = _added(counts.rejected_by_reason for counts in held)

@@ -68,8 +68,10 @@ def added(reports: Sequence[IngestReport]) -> dict[str, Any]:
     return total
 
 
-def ingested(total: dict[str, Any], reports: Sequence[IngestReport], files: int) -> RenderableType:
-    """The table at the end of `driftmine ingest`."""
+def ingested(
+    total: dict[str, Any], reports: Sequence[IngestReport], files: int, held: str
+) -> RenderableType:
+    """The table at the end of `driftmine ingest`; `held`: what the data-quality limits said."""
     if not reports:
         return Text(f"Nothing to do: the warehouse holds all {files} logs already.")
     new = sum(len(report.new_files) for report in reports)
@@ -84,6 +86,8 @@ def ingested(total: dict[str, Any], reports: Sequence[IngestReport], files: int)
         ("suppressed", total["suppressed"]),
         ("redacted", _counted(sum(total["redacted"].values()), total["redacted"])),
     ]
+    if held:
+        rows.append(("NOT INGESTED", held))
     nights = sorted({night for report in reports for night in report.nights})
     dates = ", ".join(map(str, nights)) if len(nights) < 5 else f"{nights[0]} to {nights[-1]}"
     return facts(f"Ingested into {dates or 'nothing new'}", rows)
