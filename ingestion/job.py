@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from filelock import FileLock
 
-from ingestion import account, runners, shards
+from ingestion import account, lost, runners, shards
 from ingestion.account import Account, Place
 from ingestion.assemble import Assembler
 from ingestion.due import nights
@@ -149,6 +149,7 @@ def _carry_out(
         if formerly_rejected is not None and taken.total_rejected >= formerly_rejected:
             publish.fail(run.catalog, run_id=run.run_id, reason="nothing was mended", now=now)
             return None
+        lost.check(settled.lost, run.options.max_lost_share)
         commit_id = publish.publish(
             run.catalog,
             run_id=run.run_id,
@@ -193,6 +194,7 @@ def _scene(run: Run, planned: Sequence[Shard], done: Sequence[ShardDone]) -> Sce
         memory_mb=SETTLE_MEMORY_MB,
         note=run.handoff.note,
         lines=partial(shards.records, planned, run.job.limits, run.job.mapping),
+        erased=run.assembly.suppressed,
     )
 
 

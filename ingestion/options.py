@@ -27,6 +27,8 @@ class IngestionOptions:
     max_expansion: Annotated[int, Ge(2)] = 200  # bytes that one stored byte may expand to
     # Share of lines rejected above which nothing is published (exit 3).
     max_reject_share: Annotated[float, Interval(ge=0, le=1)] = 0.2
+    # Share of a log's conversations that may go where it is read again; more: the same.
+    max_lost_share: Annotated[float, Interval(ge=0, le=1)] = 0.5
     near_duplicate_nights: Annotated[int, Ge(0)] = 30  # how far back near duplicates are sought
     opt_out_users: str = ""  # file of users' ids, one a line, who may not be trained on
     shard_mb: Annotated[int, Ge(1)] = 64  # a plain file is cut into ranges of about this size

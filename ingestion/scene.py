@@ -20,7 +20,7 @@ Only `staged`, and what is joined to it, is ever held; the rest is read once, co
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +97,7 @@ class Scene:
     memory_mb: int  # of DuckDB
     note: Callable[[str], object]  # is told the path of each new file before there is one
     lines: Callable[[str], Iterable[Line | Reject]]  # the records of a log, as they were staged
+    erased: Collection[str] = ()  # keys of users whose records are not staged
 
 
 @contextmanager

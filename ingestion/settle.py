@@ -14,8 +14,9 @@ from operator import attrgetter, itemgetter
 
 import duckdb
 
-from ingestion import carry, clusters, duplicates, feedback, rewrite
+from ingestion import carry, clusters, duplicates, feedback, lost, rewrite
 from ingestion.hashes import hash_of
+from ingestion.lost import Lost
 from ingestion.scene import Scene, tables
 from warehouse.errors import SourceUnavailable
 from warehouse.records import ReasonCode, Reject
@@ -50,6 +51,7 @@ class Settled:
     staged: list[StagedFile]
     rewritten: set[Partition]  # that other runs published: `staged` holds them anew, to replace
     duplicates: Counter[tuple[dt.date, str]]  # records left out, by night and log
+    lost: list[Lost]  # conversations that go, by log
 
 
 def settle(scene: Scene) -> Settled:
@@ -67,10 +69,12 @@ def settle(scene: Scene) -> Settled:
         staged = [*_staged(connection, scene), *_clashes(connection, scene)]
         anew = list(_published(connection, scene))
         counts = connection.execute(_DUPLICATES).fetchall()
+        gone = lost.find(connection, scene.erased)
     return Settled(
         staged=staged + anew,
         rewritten={file.partition for file in anew},
         duplicates=Counter({(night, log): count for night, log, count in counts}),
+        lost=gone,
     )
 
 

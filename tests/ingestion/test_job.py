@@ -121,7 +121,8 @@ def test_a_late_log_adds_to_its_night(chat, write_log, ingest_night, sql):
 def test_a_log_that_grew_replaces_itself_and_may_shrink_again(chat, write_log, ingest_night, sql):
     for texts in ("x", "xyz", "x", "xyz"):
         records = [chat(text, text) for text in texts] + [b"{"] * (len(texts) - 1)
-        report = ingest_night(write_log("a.jsonl", *records), max_reject_share=1.0)
+        log = write_log("a.jsonl", *records)
+        report = ingest_night(log, max_reject_share=1.0, max_lost_share=1.0)
         assert report.published
         assert sql("SELECT count(*) FROM turns") == [(len(texts),)]
         assert sql("SELECT count(*) FROM rejects") == [(len(texts) - 1,)]

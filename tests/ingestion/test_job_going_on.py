@@ -77,7 +77,7 @@ def test_a_log_that_is_replaced_gives_its_turns_back(chat, write_log, ingest_nig
     ingest_night(first, log_date=FIRST)
     ingest_night(write_log("2.jsonl", chat("c", *"abcd")), log_date=SECOND)
     write_log("1.jsonl", chat("another", "x"))
-    ingest_night(first, log_date=FIRST)
+    ingest_night(first, log_date=FIRST, max_lost_share=1.0)
     assert shown() == [(FIRST, "x"), (SECOND, "a"), (SECOND, "b"), (SECOND, "c"), (SECOND, "d")]
 
 

@@ -49,8 +49,8 @@ def ingested(catalog: Catalog, tmp_path: Path) -> Callable[..., None]:
         path = tmp_path / log
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         ingest(
-            catalog, logs=find([str(path)]), log_date=NIGHT, options=IngestionOptions(),
-            user_key=b"key", now=NOW,
+            catalog, logs=find([str(path)]), log_date=NIGHT,
+            options=IngestionOptions(max_lost_share=1.0), user_key=b"key", now=NOW,
         )  # fmt: skip
 
     return run
