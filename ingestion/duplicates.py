@@ -24,9 +24,10 @@ _ROWS = 10_000
 # staged one, and of a record the chains at those lengths that any of them has. In the order in
 # which records are kept: what is published, then night by night, the longest first.
 #
-# `held` is how many turns are shown without the record. Where what the run replaces showed the
-# conversation that night, only what comes earlier counts, so that a log that is read again shows
-# what it showed, and later nights stay as they are.
+# `held` is how many turns are shown without the record, by its night and earlier ones: what is
+# published of later nights gives its turns up to it, so that the order of arrival does not matter.
+# Where what the run replaces showed the conversation that night, only what comes earlier counts,
+# so that a log that is read again shows what it showed.
 _STATES = f"""
 WITH records AS (
     SELECT {RECORD}, source, messages, false AS published FROM staged
@@ -34,7 +35,9 @@ WITH records AS (
     UNION ALL SELECT {RECORD}, source, messages, true FROM kin
 ), measured AS (
     SELECT records.*,
-        max(messages) FILTER (published) OVER conversation AS live,
+        max(messages) FILTER (published) OVER (
+            conversation ORDER BY log_date RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS by_night,
         max(messages) FILTER (published) OVER (
             conversation ORDER BY log_date, origin_file, origin_offset
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
@@ -46,7 +49,7 @@ WITH records AS (
     FROM records WINDOW conversation AS (PARTITION BY source, conversation_id)
 ), compared AS (
     SELECT measured.*,
-        coalesce(if(former.log_date IS NULL, live, earlier), 0) AS held
+        coalesce(if(former.log_date IS NULL, by_night, earlier), 0) AS held
     FROM measured
     LEFT JOIN former USING (log_date, source, conversation_id)
     WHERE NOT published OR rank = 1
@@ -107,8 +110,8 @@ def find(connection: duckdb.DuckDBPyConnection) -> None:
     """Fill `left_out` from the tables of a scene.
 
     Of one night's staged records of a conversation the longest is kept, and of several nights'
-    each that brings turns which no earlier and no published record shows. The others say the same
-    as what is kept, as far as the shorter goes, and are duplicates; or they clash with it.
+    each that brings turns which no record of its night or of an earlier one shows. The others say
+    the same as what is kept, as far as the shorter goes, and are duplicates; or they clash with it.
     """
     states = connection.execute(_STATES)
     left_out = compare(row for rows in iter(lambda: states.fetchmany(_ROWS), []) for row in rows)
