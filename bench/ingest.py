@@ -2,12 +2,14 @@
 
     python bench/ingest.py cpu [--conversations 50000] [--workers 1] [--repeats 5]
     python bench/ingest.py memory [--conversations 50000]
+    python bench/ingest.py files [--files 2000]
     python bench/ingest.py account [--lines 1000000]
     python bench/ingest.py kill [--kills 20]
 
 cpu      CPU seconds of the whole process tree, of the Beam job and of the same job with a plain
          loop (or a multiprocessing.Pool) over the shards in its place, in turn; no imports.
 memory   peak memory of the process tree, at one input and at four times as much.
+files    seconds that so many logs of one conversation each take, all at once.
 account  of every kind of damage 1%: lines in = rows out + rejected + duplicates + suppressed,
          and of each kind as many as there must be.
 kill     kill -9 at random moments, run again until done: the same rows, and no file left over.
@@ -111,6 +113,24 @@ def watch(process: subprocess.Popen[str]) -> int:
         time.sleep(0.02)
     finish(process)
     return peak // 2**20
+
+
+# ---- files -----------------------------------------------------------------------------------
+
+
+def files(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    logs = folder / "logs"
+    logs.mkdir()
+    synthetic.tiny(logs, args.files)
+    report = finish(start(logs, folder / "root", workers=args.workers))
+    if report["conversations"] != args.files:
+        raise SystemExit(f"{report['conversations']} of {args.files} conversations came out")
+    return {
+        "files": args.files,
+        "wall_s": round(report["wall_s"], 1),
+        "cpu_s": round(report["cpu_s"], 1),
+        "ms_per_file": round(1000 * report["wall_s"] / args.files, 2),
+    }
 
 
 # ---- account ---------------------------------------------------------------------------------
@@ -225,7 +245,7 @@ def unnamed(root: Path) -> set[str]:
 
 # ---- the command line ------------------------------------------------------------------------
 
-MEASURES = {"cpu": cpu, "memory": memory, "account": account, "kill": kill}
+MEASURES = {"cpu": cpu, "memory": memory, "files": files, "account": account, "kill": kill}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -235,6 +255,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("measure", choices=list(MEASURES))
     parser.add_argument("--conversations", type=int, default=50_000)
     parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--kills", type=int, default=20)

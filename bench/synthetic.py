@@ -35,6 +35,13 @@ def wildchat(folder: Path, conversations: int) -> None:
                     file.write(line + "\n")
 
 
+def tiny(folder: Path, files: int) -> None:
+    """Logs of one conversation each."""
+    rng = random.Random(SEED)
+    for number in range(files):
+        (folder / f"{number}.jsonl").write_text(json.dumps(_wildchat(rng, number)) + "\n")
+
+
 def _wildchat(rng: random.Random, index: int) -> dict[str, object]:
     messages = []
     for turn in range(2 * rng.choice((1, 1, 1, 2, 2, 4))):

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion.scene import RECORD
+from warehouse.schema import Partition
 from warehouse.staging import PartitionWriter, StagedFile
 
 # By kind: the keys of what changes, and its new values. Only kinds that have any.
@@ -34,12 +35,23 @@ _EDITS = {
     },
 }
 _KEYS = ("origin_offset", "turn_index", "conversation_id")
+_PLACES = "SELECT DISTINCT log_date, origin_file FROM ({edits})"
 _OF_FILE = """
 SELECT * EXCLUDE (log_date, origin_file) FROM ({edits})
 SEMI JOIN (SELECT origin_offset, conversation_id FROM read_parquet($path))
     USING (origin_offset, conversation_id)
 WHERE log_date = $log_date AND origin_file = $part
 """
+
+
+def edited(connection: duckdb.DuckDBPyConnection) -> set[Partition]:
+    """Where anything changes. A night may have thousands of small files, and changes in few."""
+    return {
+        Partition(table, *place)
+        for table, kinds in _EDITS.items()
+        for query in kinds.values()
+        for place in connection.execute(_PLACES.format(edits=query)).fetchall()
+    }
 
 
 def edits(connection: duckdb.DuckDBPyConnection, root: Path, file: StagedFile) -> Edits:

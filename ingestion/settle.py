@@ -23,8 +23,6 @@ from warehouse.records import ReasonCode, Reject
 from warehouse.schema import Partition, to_batch
 from warehouse.staging import PartitionWriter, StagedFile
 
-# The tables whose rows are decided on; all others are published as they were staged.
-_SETTLED = ("turns", "conversations")
 # Lines of a log that are looked up at once.
 _LINES = 10_000
 
@@ -79,9 +77,10 @@ def settle(scene: Scene) -> Settled:
 
 
 def _staged(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[StagedFile]:
+    edited = rewrite.edited(connection)
     for file in scene.staged:
         kept: StagedFile | None = file
-        if file.table in _SETTLED:
+        if file.partition in edited:
             edits = rewrite.edits(connection, scene.root, file)
             if edits:
                 kept = rewrite.write_anew(scene.root, file, edits, scene.note)

@@ -7,7 +7,7 @@ it is committed and when a catalog that was lost is made again out of all manife
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from warehouse import durable, ledger
 from warehouse.barred import Bar, bar
 from warehouse.ledger import SourceFile
+from warehouse.live import generations as generations_of
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
 from warehouse.tables import batches, commits, files, generations, models, runs, streams, watermarks
@@ -118,7 +119,7 @@ def apply(connection: Connection, manifest: Manifest) -> None:
     """Make the changes of a manifest in the catalog; all but the turns of its batch."""
     row = {"commit_id": manifest.commit_id, "kind": manifest.kind, "subject": manifest.subject}
     connection.execute(insert(commits).values(row | {"committed_at": manifest.committed_at}))
-    replaced = {part: _advance(connection, part, manifest.commit_id) for part in manifest.replaces}
+    replaced = _advance(connection, manifest.replaces, manifest.commit_id)
     if manifest.compacted:
         old = update(files).where(files.c.path == bindparam("old"))
         paths = [{"old": path} for path in manifest.compacted]
@@ -150,20 +151,29 @@ def _is(table: Table, partition: Partition) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _advance(connection: Connection, partition: Partition, commit_id: int) -> int:
-    """Take a partition's files out of what is live; the generation of those that come in."""
-    old = update(files).where(*_is(files, partition), files.c.removed_commit.is_(None))
-    connection.execute(old.values(removed_commit=commit_id))
-    generation = generation_of(connection, partition) + 1
-    row = {
-        "table_name": partition.table,
-        "log_date": partition.log_date,
-        "part": partition.part,
-        "generation": generation,
-        "commit_id": commit_id,
-    }
-    connection.execute(insert(generations).values(row))
-    return generation
+def _advance(
+    connection: Connection, replaces: Sequence[Partition], commit_id: int
+) -> dict[Partition, int]:
+    """Take the partitions' files out of what is live; the generations of those that come in."""
+    nights = {(partition.table, partition.log_date) for partition in replaces}
+    former = {p: n for night in nights for p, n in generations_of(connection, *night).items()}
+    advanced = {partition: former.get(partition, 0) + 1 for partition in replaces}
+    for partition in former.keys() & advanced.keys():
+        old = update(files).where(*_is(files, partition), files.c.removed_commit.is_(None))
+        connection.execute(old.values(removed_commit=commit_id))
+    rows = [
+        {
+            "table_name": partition.table,
+            "log_date": partition.log_date,
+            "part": partition.part,
+            "generation": generation,
+            "commit_id": commit_id,
+        }
+        for partition, generation in advanced.items()
+    ]
+    if rows:
+        connection.execute(insert(generations), rows)
+    return advanced
 
 
 def _row(file: StagedFile, generation: int, commit_id: int) -> dict[str, Any]:

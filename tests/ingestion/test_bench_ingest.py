@@ -34,6 +34,12 @@ def test_a_killed_ingestion_ends_as_if_it_had_not_been():
     assert (found["kills"], found["wrong"]) == (1, [])
 
 
+def test_many_small_files_are_timed():
+    found = run("files", "--files", "20")
+    assert found["files"] == 20
+    assert found["ms_per_file"] > 0
+
+
 def test_memory_is_watched():
     found = run("memory", "--conversations", "200")
     assert all(peak > 50 for peak in found["peak_mib"])

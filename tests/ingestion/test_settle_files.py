@@ -6,6 +6,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from ingestion import rewrite
 from ingestion.hashes import hash_of
 from ingestion.logs.lines import Line
 from ingestion.settle import settle
@@ -42,6 +43,19 @@ def test_files_without_a_change_are_published_as_they_are(world):
     assert {file.path for file in settled.staged} - set(world.noted) == kept
     assert len(world.noted) == 1, "the turns of a, with what is carried"
     assert {path: (world.root / path).read_bytes() for path in before} == before
+
+
+def test_files_without_a_change_are_not_even_looked_at(world, monkeypatch):
+    looked_at = []
+
+    def edits(connection, root, file):
+        looked_at.append(file.partition)
+        return rewrite_edits(connection, root, file)
+
+    rewrite_edits = rewrite.edits
+    monkeypatch.setattr(rewrite, "edits", edits)
+    world.ingest(*(record(1, f"{n}", f"{n}b", f"{n}") for n in range(9)), record(1, "a", "0", "0"))
+    assert looked_at == [Partition(table, night(1), "a") for table in ("turns", "conversations")]
 
 
 def test_a_file_that_loses_all_is_left_out(world):
