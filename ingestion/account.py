@@ -66,7 +66,7 @@ def records_by_place(files: Iterable[StagedFile]) -> Counter[Place]:
 
 
 def take(
-    root: Path,
+    store: Path,
     files: Sequence[StagedFile],
     *,
     lines_in: int,
@@ -85,9 +85,9 @@ def take(
         seed_pairs=rows["seed_pairs"],
         duplicates=sum(duplicates.values()),
         suppressed=sum(suppressed.values()),
-        rejected=_rejected(root, files),
-        redacted=redactions(root, _of(("conversations", "seed_pairs"), files)),
-        near_duplicates=clustered(root, _of(("conversations",), files)),
+        rejected=_rejected(store, files),
+        redacted=redactions(store, _of(("conversations", "seed_pairs"), files)),
+        near_duplicates=clustered(store, _of(("conversations",), files)),
         places=places,
         suppressed_by_place=suppressed,
     )
@@ -101,9 +101,9 @@ def take(
     return account
 
 
-def _rejected(root: Path, files: Iterable[StagedFile]) -> tuple[Rejected, ...]:
+def _rejected(store: Path, files: Iterable[StagedFile]) -> tuple[Rejected, ...]:
     return tuple(
-        Rejected(*row) for row in scan(root, "rejects", _of(("rejects",), files), _REJECTED)
+        Rejected(*row) for row in scan(store, "rejects", _of(("rejects",), files), _REJECTED)
     )
 
 

@@ -23,6 +23,7 @@ from ingestion.failures import ShardFailed, raised, told
 from warehouse.durable import write_whole
 from warehouse.errors import CommitConflict, CorruptStaging
 from warehouse.staging import StagedFile, verify
+from warehouse.store import remove
 
 # A run that said nothing for so long is not started again.
 _DEAD_AFTER = dt.timedelta(days=1)
@@ -31,7 +32,7 @@ _NOTE = "begun-"  # names of files that name a data file
 
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 
-# Of data files, those that a commit has named. Paths are relative to the warehouse's root.
+# Of data files, those that a commit has named. Paths are relative to the warehouse's store.
 Named = Callable[[Collection[str]], Collection[str]]
 
 
@@ -46,16 +47,20 @@ class ShardDone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Handoff:
-    """The folder of one run, `<root>/staging/<name>`; only its path crosses processes."""
+    """The folder of one run, `<root>/staging/<name>`; only paths cross processes.
 
-    def __init__(self, root: Path, name: str) -> None:
+    `root` is the warehouse's folder, `store` the place of its data files.
+    """
+
+    def __init__(self, root: Path, store: Path, name: str) -> None:
         self.root = root
+        self.store = store
         self.folder = root / "staging" / name
 
     @classmethod
-    def of_attempt(cls, root: Path, run_id: str) -> Self:
+    def of_attempt(cls, root: Path, store: Path, run_id: str) -> Self:
         """The folder of one attempt at a run that begins anew each time."""
-        return cls(root, f"{run_id}-{uuid.uuid4().hex}")
+        return cls(root, store, f"{run_id}-{uuid.uuid4().hex}")
 
     @property
     def _lock(self) -> Path:
@@ -117,7 +122,7 @@ class Handoff:
     def _stands(self, path: Path, done: ShardDone, shards: Collection[str]) -> bool:
         with suppress(CorruptStaging):
             for file in done.staged:
-                verify(self.root, file)
+                verify(self.store, file)
             if done.shard in shards:
                 return True
         path.unlink()
@@ -155,7 +160,7 @@ class Handoff:
         """
         self._remove(named)
         for folder in [path for path in self.folder.parent.iterdir() if path.is_dir()]:
-            other = Handoff(self.root, folder.name)
+            other = Handoff(self.root, self.store, folder.name)
             if other._is_silent(now):
                 with suppress(CommitConflict), other.held():
                     other._remove(named)
@@ -169,7 +174,7 @@ class Handoff:
         # A note that is empty was not finished, and its file not begun.
         noted = {note.read_text() for note in self.folder.glob(f"{_NOTE}*")} - {""}
         for path in noted.difference(named(noted)):
-            (self.root / path).unlink(missing_ok=True)
+            remove(self.store / path)
         shutil.rmtree(self.folder, ignore_errors=True)
         # While it is held: who waits for the lock finds that its file has gone, and tries anew.
         self._lock.unlink(missing_ok=True)

@@ -185,7 +185,7 @@ def _scene(run: Run, planned: Sequence[Shard], done: Sequence[ShardDone]) -> Sce
     tables = ("turns", "conversations")
     live = [file for table in tables for file in live_files(run.catalog, table)]
     return Scene(
-        root=run.catalog.root,
+        store=run.catalog.store,
         spill=run.handoff.folder,
         staged=[file for shard in done for file in shard.staged],
         live=[file for file in live if file.partition not in replaced],
@@ -204,7 +204,7 @@ def _take(run: Run, done: Sequence[ShardDone], settled: Settled) -> Account:
     for shard in done:
         suppressed.update({(night, shard.name): n for night, n in shard.suppressed.items()})
     return account.take(
-        run.catalog.root,
+        run.catalog.store,
         [file for file in settled.staged if file.partition not in settled.rewritten],
         lines_in=sum(shard.lines for shard in done),
         duplicates=settled.duplicates,

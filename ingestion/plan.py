@@ -81,7 +81,7 @@ def plan(
         id_prefix=f"{log_date}/" if options.id_scope == "night" else "",
     )
     job = Job(
-        root=catalog.root,
+        store=catalog.store,
         log_date=log_date,
         dating=dating,
         limits=shards.limits(options),
@@ -113,7 +113,7 @@ def plan(
         assembly=assembly,
         former=former,
         seen=Seen(erasure=erasure, partitions=held),
-        handoff=Handoff(catalog.root, run_id),
+        handoff=Handoff(catalog.root, catalog.store, run_id),
     )
 
 

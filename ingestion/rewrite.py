@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ingestion.scene import RECORD
+from warehouse import reading
 from warehouse.schema import Partition
 from warehouse.staging import PartitionWriter, StagedFile
 
@@ -38,7 +38,7 @@ _KEYS = ("origin_offset", "turn_index", "conversation_id")
 _PLACES = "SELECT DISTINCT log_date, origin_file FROM ({edits})"
 _OF_FILE = """
 SELECT * EXCLUDE (log_date, origin_file) FROM ({edits})
-SEMI JOIN (SELECT origin_offset, conversation_id FROM read_parquet($path))
+SEMI JOIN (SELECT origin_offset, conversation_id FROM ({rows}))
     USING (origin_offset, conversation_id)
 WHERE log_date = $log_date AND origin_file = $part
 """
@@ -54,30 +54,30 @@ def edited(connection: duckdb.DuckDBPyConnection) -> set[Partition]:
     }
 
 
-def edits(connection: duckdb.DuckDBPyConnection, root: Path, file: StagedFile) -> Edits:
+def edits(connection: duckdb.DuckDBPyConnection, store: Path, file: StagedFile) -> Edits:
     """What changes in a file of turns or conversations."""
-    where = {"path": str(root / file.path), "log_date": file.log_date, "part": file.part}
+    where = {"log_date": file.log_date, "part": file.part}
+    rows = reading.query(store, file.table, [file])
     found = {
-        kind: connection.sql(_OF_FILE.format(edits=query), params=where).to_arrow_table()
+        kind: connection.sql(_OF_FILE.format(edits=query, rows=rows), params=where).to_arrow_table()
         for kind, query in _EDITS[file.table].items()
     }
     return {kind: changed for kind, changed in found.items() if changed.num_rows}
 
 
 def write_anew(
-    root: Path, file: StagedFile, changed: Edits, note: Callable[[str], object]
+    store: Path, file: StagedFile, changed: Edits, note: Callable[[str], object]
 ) -> StagedFile | None:
     """A file with the `edits` made to what another holds; None where no row is left.
 
     `note` is told the path of the new file before there is one.
     """
     writer = None
-    with pq.ParquetFile(root / file.path) as old:
-        for batch in old.iter_batches(_ROWS):
-            batch = _edited(batch, changed)
-            if batch.num_rows:
-                writer = writer or PartitionWriter(root, file.partition, note)
-                writer.write(batch)
+    for batch in reading.batches(store, file, rows=_ROWS):
+        kept = _edited(batch, changed)
+        if kept.num_rows:
+            writer = writer or PartitionWriter(store, file.partition, note)
+            writer.write(kept)
     return None if writer is None else writer.close()
 
 

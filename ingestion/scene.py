@@ -28,10 +28,11 @@ from pathlib import Path
 import duckdb
 
 from ingestion.logs.lines import Line
+from warehouse import reading
 from warehouse.live import LiveFile
 from warehouse.records import Reject
-from warehouse.schema import TABLES
 from warehouse.staging import StagedFile
+from warehouse.store import show_store
 
 # Each takes its share of the memory.
 _THREADS = 4
@@ -88,7 +89,7 @@ class Scene:
     those that stay, and those that the run's own take the place of.
     """
 
-    root: Path  # of the warehouse
+    store: Path  # of the warehouse's files
     spill: Path  # a folder for what does not fit in memory
     staged: Sequence[StagedFile]
     live: Sequence[LiveFile]
@@ -111,6 +112,7 @@ def tables(scene: Scene) -> Iterator[duckdb.DuckDBPyConnection]:
             "preserve_insertion_order": False,
         }
     ) as connection:
+        show_store(connection, scene.store)
         _show(connection, scene, "staged_conversations", scene.staged)
         _show(connection, scene, "staged_turns", scene.staged)
         _show(connection, scene, "replaced_turns", scene.replaced)
@@ -141,8 +143,5 @@ def _show(
 ) -> None:
     """A view of the rows of those of the files that are of its table: the last word of its name."""
     table = view.rpartition("_")[2]
-    paths = [str(scene.root / file.path) for file in files if file.table == table]
-    if paths:
-        connection.read_parquet(paths).create_view(view)
-    else:
-        connection.from_arrow(TABLES[table].empty_table()).create_view(view)
+    rows = reading.query(scene.store, table, [file for file in files if file.table == table])
+    connection.execute(f"CREATE VIEW {view} AS {rows}")

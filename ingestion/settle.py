@@ -81,9 +81,9 @@ def _staged(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[Sta
     for file in scene.staged:
         kept: StagedFile | None = file
         if file.partition in edited:
-            edits = rewrite.edits(connection, scene.root, file)
+            edits = rewrite.edits(connection, scene.store, file)
             if edits:
-                kept = rewrite.write_anew(scene.root, file, edits, scene.note)
+                kept = rewrite.write_anew(scene.store, file, edits, scene.note)
         if kept is not None and kept.rows:
             yield kept
 
@@ -93,8 +93,8 @@ def _published(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[
     changed = set(connection.execute(_CHANGED).fetchall())
     for file in scene.live:
         if file.table == "turns" and (file.log_date, file.part) in changed:
-            edits = rewrite.edits(connection, scene.root, file)
-            if anew := rewrite.write_anew(scene.root, file, edits, scene.note):
+            edits = rewrite.edits(connection, scene.store, file)
+            if anew := rewrite.write_anew(scene.store, file, edits, scene.note):
                 yield anew
 
 
@@ -104,7 +104,7 @@ def _clashes(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[St
         for log_date, rejects in _rejects(connection, scene, log):
             if log_date not in writers:
                 partition = Partition("rejects", log_date, log)
-                writers[log_date] = PartitionWriter(scene.root, partition, scene.note)
+                writers[log_date] = PartitionWriter(scene.store, partition, scene.note)
             writers[log_date].write(to_batch("rejects", log_date, rejects))
         files = [writer.close() for writer in writers.values()]
         if sum(file.rows for file in files) != count:

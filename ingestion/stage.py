@@ -28,7 +28,7 @@ _PROMPTS = 10_000
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What all shards of a run have in common. Workers are sent it."""
 
-    root: Path  # of the warehouse
+    store: Path  # of the warehouse's files
     log_date: dt.date  # the run's night
     dating: Literal["run", "record"]  # which night a record counts to: the run's, or its own
     limits: Limits
@@ -40,7 +40,7 @@ def stage_shard(shard: Shard, assembler: Assembler, note: Note, *, job: Job) -> 
 
     Raises SourceUnavailable or OSError where the log cannot be read, and never for what it holds.
     """
-    files = NightFiles(job.root, shard.file.name, note)
+    files = NightFiles(job.store, shard.file.name, note)
     try:
         return _stage(shard, job, assembler, files)
     except BaseException:

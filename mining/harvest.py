@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mining.conversations import Exchange, exchanges
 from mining.detector import Detector
 from mining.verdict import Verdict, untrainable
+from warehouse.reading import columns_at
 from warehouse.records import Conversation, DsatTurn, Role, Signal, SignalKind, Turn
 from warehouse.schema import Partition
 
@@ -31,21 +31,21 @@ class Harvest(msgspec.Struct, gc=False):
 
 
 class TurnsFile(msgspec.Struct, frozen=True, gc=False):
-    """A file of turns, and what else is known of its conversations. Paths start at the root."""
+    """A file of turns, and what else is known of its conversations. Paths start at the store."""
 
     path: str
     facts: tuple[str, ...]  # the conversations files of the same night and log
 
 
-def read_conversations(root: Path, file: TurnsFile) -> Iterator[list[Conversation]]:
+def read_conversations(store: Path, file: TurnsFile) -> Iterator[list[Conversation]]:
     """The conversations of a turns file, in lists of LIST_CONVERSATIONS.
 
     The rows of one conversation stand in a row, in order; a row group may end between them.
     """
-    clusters = _clusters([root / path for path in file.facts])
+    clusters = _clusters([store / path for path in file.facts])
     ready: list[Conversation] = []
     turns: list[Turn] = []
-    for turn in _read_turns(root / file.path):
+    for turn in _read_turns(store / file.path):
         if turns and turn.conversation_id != turns[0].conversation_id:
             ready.append(_conversation(turns, clusters))
             turns = []
@@ -61,12 +61,13 @@ def read_conversations(root: Path, file: TurnsFile) -> Iterator[list[Conversatio
 
 def _clusters(paths: Sequence[Path]) -> dict[str, str]:
     """Conversation id -> cluster, of those that belong to one. A night's log has each id once."""
-    columns = ["conversation_id", "cluster"]
+    names = ("conversation_id", "cluster")
     clusters: dict[str, str] = {}
     for path in paths:
-        rows = pq.read_table(path, columns=columns, filters=pc.field("cluster").is_valid())
-        ids, names = (rows[name].to_pylist() for name in columns)
-        clusters.update(zip(ids, map(sys.intern, names), strict=True))
+        for batch in columns_at(path, "conversations", names):
+            rows = batch.filter(pc.is_valid(batch["cluster"]))
+            ids, found = (rows[name].to_pylist() for name in names)
+            clusters.update(zip(ids, map(sys.intern, found), strict=True))
     return clusters
 
 
@@ -80,12 +81,11 @@ def _conversation(turns: Sequence[Turn], clusters: Mapping[str, str]) -> Convers
 
 
 def _read_turns(path: Path) -> Iterator[Turn]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=READ_ROWS, columns=list(_COLUMNS)):
-            rows = batch.select(list(_COLUMNS)).to_pydict()
-            rows["role"] = map(Role, rows["role"])
-            for values in zip(*rows.values(), strict=True):
-                yield Turn(**dict(zip(_COLUMNS, values, strict=True)))
+    for batch in columns_at(path, "turns", _COLUMNS, rows=READ_ROWS):
+        rows = batch.to_pydict()
+        rows["role"] = map(Role, rows["role"])
+        for values in zip(*rows.values(), strict=True):
+            yield Turn(**dict(zip(_COLUMNS, values, strict=True)))
 
 
 def detect(

@@ -126,14 +126,14 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         # All logs of the night: one that joined it meanwhile was not read.
         seen=Seen(erasure=erasure, nights={("turns", log_date): turns}),
         replaces=partitions(log_date, card.name, card.version),
-        handoff=Handoff.of_attempt(catalog.root, run_id),
+        handoff=Handoff.of_attempt(catalog.root, catalog.store, run_id),
     )
 
 
 def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally | None:
     """None where another attempt at the run published first."""
     staged = [file for done in _stage(run, progress) for file in done.staged]
-    found = tally(run.catalog.root, staged)
+    found = tally(run.catalog.store, staged)
     commit_id = publish.publish(
         run.catalog,
         run_id=run.run_id,
@@ -154,7 +154,7 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
 
 def _stage(run: _Run, progress: Progress | None) -> list[ShardDone]:
     planned = shards(_turns_files(run), run.options.workers)
-    job = MiningJob(root=run.catalog.root, log_date=run.log_date, opted_out=run.opted_out)
+    job = MiningJob(store=run.catalog.store, log_date=run.log_date, opted_out=run.opted_out)
     load = partial(load_detector, run.options)
     stage = StageSignals(planned, job=job, load=load, handoff=run.handoff)
     with watched(run.handoff.done, len(planned), "shards mined", progress):
@@ -185,7 +185,7 @@ def _live(run: _Run) -> list[StagedFile]:
 
 
 def _report(run: _Run, published: Tally | None) -> MineReport:
-    found = published or tally(run.catalog.root, _live(run))
+    found = published or tally(run.catalog.store, _live(run))
     return MineReport(
         log_date=run.log_date,
         run_id=run.run_id,

@@ -31,7 +31,7 @@ class TurnsShard(msgspec.Struct, frozen=True, gc=False):
 class MiningJob(msgspec.Struct, frozen=True, kw_only=True):
     """What all shards of a run have in common. Workers are sent it."""
 
-    root: Path  # of the warehouse
+    store: Path  # of the warehouse's files
     log_date: dt.date
     opted_out: frozenset[str]  # keys of users
 
@@ -55,11 +55,11 @@ def stage_turns(shard: TurnsShard, detector: Detector, note: Note, *, job: Minin
     The marker's `lines` are conversations. Raises OSError or ArrowException where turns cannot
     be read.
     """
-    files = NightFiles(job.root, part_of(detector.name, detector.version), note)
+    files = NightFiles(job.store, part_of(detector.name, detector.version), note)
     count = 0
     try:
         for file in shard.files:
-            for conversations in read_conversations(job.root, file):
+            for conversations in read_conversations(job.store, file):
                 found = detect(detector, conversations, job.opted_out)
                 size = sum(len(turn.feedback) + len(turn.answer) for turn in found.dsat_turns)
                 files.add(

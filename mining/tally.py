@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow.parquet as pq
 
+from warehouse.reading import columns
 from warehouse.records import SignalKind
 from warehouse.staging import StagedFile
 
@@ -35,15 +35,15 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     untrainable_by_reason: dict[str, int]
 
 
-def tally(root: Path, files: Sequence[StagedFile]) -> Tally:
+def tally(store: Path, files: Sequence[StagedFile]) -> Tally:
     """Count the rows of `signals` and `dsat_turns` files."""
     conversations: set[str] = set()
     signals: Counter[str] = Counter()
     categories: Counter[str] = Counter()
     answers: Counter[str] = Counter()
     dsat: Counter[str] = Counter()
-    columns = ("conversation_id", "signal", "category", "model")
-    for conversation, signal, category, model in _rows(root, files, "signals", columns):
+    names = ("conversation_id", "signal", "category", "model")
+    for conversation, signal, category, model in _rows(store, files, "signals", names):
         conversations.add(conversation)
         signals[signal] += 1
         answers[model or UNKNOWN_MODEL] += 1
@@ -51,7 +51,7 @@ def tally(root: Path, files: Sequence[StagedFile]) -> Tally:
             categories[category] += 1
             dsat[model or UNKNOWN_MODEL] += 1
     reasons = Counter(
-        reason for (reason,) in _rows(root, files, "dsat_turns", ("untrainable_reason",))
+        reason for (reason,) in _rows(store, files, "dsat_turns", ("untrainable_reason",))
     )
     return Tally(
         conversations=len(conversations),
@@ -68,10 +68,9 @@ def tally(root: Path, files: Sequence[StagedFile]) -> Tally:
 
 
 def _rows(
-    root: Path, files: Iterable[StagedFile], table: str, columns: Sequence[str]
+    store: Path, files: Iterable[StagedFile], table: str, names: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
     for file in files:
         if file.table == table:
-            with pq.ParquetFile(root / file.path) as parquet:
-                for batch in parquet.iter_batches(columns=list(columns)):
-                    yield from zip(*(batch[name].to_pylist() for name in columns), strict=True)
+            for batch in columns(store, file, names):
+                yield from zip(*(batch[name].to_pylist() for name in names), strict=True)

@@ -11,6 +11,8 @@ from warehouse.schema import TABLES, conform, default, field_id, shape
 from warehouse.staging import StagedFile
 from warehouse.store import parquet_file
 
+_ROWS = 65_536  # of a batch, where nobody says how many
+
 _SQL_TYPES = {
     pa.bool_(): "BOOLEAN",
     pa.date32(): "DATE",
@@ -37,11 +39,18 @@ def batches(store: Path, file: StagedFile, *, rows: int) -> Iterator[pa.RecordBa
 
 def columns(store: Path, file: StagedFile, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Some columns of a file, known by their names of today; one that it lacks is null."""
-    schema = pa.schema([TABLES[file.table].field(name) for name in names])
-    with parquet_file(store / file.path) as parquet:
+    yield from columns_at(store / file.path, file.table, names)
+
+
+def columns_at(
+    path: Path, table: str, names: Sequence[str], *, rows: int = _ROWS
+) -> Iterator[pa.RecordBatch]:
+    """`columns`, of the file of a table at `path`, at most `rows` at once."""
+    schema = pa.schema([TABLES[table].field(name) for name in names])
+    with parquet_file(path) as parquet:
         held = {field_id(field): field.name for field in parquet.schema_arrow}
         wanted = [held[id] for id in map(field_id, schema) if id in held]
-        for batch in parquet.iter_batches(columns=wanted):
+        for batch in parquet.iter_batches(rows, columns=wanted):
             yield conform(batch, schema)
 
 

@@ -225,7 +225,7 @@ class World:
 
     def scene(self, staged, places, window: int = 30) -> Scene:
         return Scene(
-            root=self.root,
+            store=self.root,
             spill=self.root / "spill",
             staged=staged,
             live=[file for file in self.live if (file.log_date, file.part) not in places],

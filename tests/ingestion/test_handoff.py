@@ -19,7 +19,7 @@ AGED = dt.timedelta(hours=25)
 
 @pytest.fixture
 def handoff(tmp_path):
-    handoff = Handoff(tmp_path, "ingest-1")
+    handoff = Handoff(tmp_path, tmp_path, "ingest-1")
     with handoff.held():
         yield handoff
 
@@ -126,7 +126,7 @@ def test_closing_twice_is_no_error(handoff):
 
 
 def test_attempts_that_begin_anew_do_not_meet(tmp_path):
-    first, second = (Handoff.of_attempt(tmp_path, "mine-1") for _ in range(2))
+    first, second = (Handoff.of_attempt(tmp_path, tmp_path, "mine-1") for _ in range(2))
     with first.held(), second.held():
         first.finish(_done())
         assert second.done() == 0
@@ -136,15 +136,15 @@ def test_attempts_that_begin_anew_do_not_meet(tmp_path):
 
 def test_a_run_is_held_by_one_attempt_at_a_time(handoff):
     with pytest.raises(CommitConflict, match="another process is at work on this run"):
-        with Handoff(handoff.root, "ingest-1").held():
+        with Handoff(handoff.root, handoff.store, "ingest-1").held():
             pass
-    with Handoff(handoff.root, "ingest-2").held():
+    with Handoff(handoff.root, handoff.store, "ingest-2").held():
         pass
 
 
 def test_a_run_can_be_held_again_after_its_end(tmp_path):
     for _ in range(2):
-        handoff = Handoff(tmp_path, "ingest-1")
+        handoff = Handoff(tmp_path, tmp_path, "ingest-1")
         with handoff.held():
             handoff.close(_none_named, NOW)
 
@@ -153,7 +153,7 @@ HOLD_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 from ingestion.handoff import Handoff, ShardDone
-handoff = Handoff(Path(sys.argv[1]), "ingest-1")
+handoff = Handoff(Path(sys.argv[1]), Path(sys.argv[1]), "ingest-1")
 with handoff.held():
     handoff.note("data/rejects/begun.parquet")
     handoff.finish(ShardDone(shard="s1", name="a", lines=1))
@@ -167,7 +167,7 @@ def test_a_killed_attempt_lets_go_of_the_run(tmp_path):
     begun = tmp_path / "data" / "rejects" / "begun.parquet"
     begun.parent.mkdir(parents=True)
     begun.write_bytes(b"PAR1")
-    handoff = Handoff(tmp_path, "ingest-1")
+    handoff = Handoff(tmp_path, tmp_path, "ingest-1")
     with handoff.held():
         assert handoff.resume({"s1", "s2"}) == {"s1"}
         handoff.close(_none_named, NOW)
@@ -175,7 +175,7 @@ def test_a_killed_attempt_lets_go_of_the_run(tmp_path):
 
 
 def _left(root, run_id, age):
-    handoff = Handoff(root, run_id)
+    handoff = Handoff(root, root, run_id)
     with handoff.held():
         file = _stage(handoff)
         handoff.finish(_done("s1", file))
@@ -188,7 +188,7 @@ def test_what_killed_runs_left_behind_is_removed_a_day_later(tmp_path):
     killed, gone = _left(tmp_path, "ingest-1", AGED)
     fresh, stays = _left(tmp_path, "ingest-2", dt.timedelta(hours=23))
     held, held_stays = _left(tmp_path, "ingest-3", AGED)
-    last = Handoff(tmp_path, "mine-4")
+    last = Handoff(tmp_path, tmp_path, "mine-4")
     with held.held(), last.held():
         last.close(_none_named, NOW)
     assert _data_files(tmp_path) == {stays, held_stays}

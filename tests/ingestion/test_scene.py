@@ -5,7 +5,7 @@ from ingestion.scene import Scene, tables
 
 def test_memory_is_bounded_and_spills(tmp_path):
     scene = Scene(
-        root=tmp_path, spill=tmp_path / "spill", staged=[], live=[], replaced=[],
+        store=tmp_path, spill=tmp_path / "spill", staged=[], live=[], replaced=[],
         window=dt.timedelta(0), memory_mb=64, note=print, lines=lambda log: [],
     )  # fmt: skip
     with tables(scene) as connection:

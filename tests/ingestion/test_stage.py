@@ -89,7 +89,7 @@ def stage(tmp_path):
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         file = LogFile(str(path), path.stat().st_size, "1")
         shard = Shard(file, Container.LINES, span or Span(), form, "chat")
-        job = Job(root=tmp_path, log_date=NIGHT, dating=dating, limits=LIMITS, mapping=Mapping())
+        job = Job(store=tmp_path, log_date=NIGHT, dating=dating, limits=LIMITS, mapping=Mapping())
         done = stage_shard(shard, assembler or PlainAssembler(), note, job=job)
         rows = {}
         for staged in done.staged:
@@ -291,8 +291,8 @@ def test_a_second_attempt_stages_what_is_missing(tmp_path):
     file = LogFile(str(tmp_path / "a.jsonl"), 1, "1", sha256="aa")
     spans = [Span(0, 1000), Span(1000, 2000), Span(2000, None)]
     shards = [Shard(file, Container.LINES, span, "openai", "chat") for span in spans]
-    job = Job(root=tmp_path, log_date=NIGHT, dating="run", limits=LIMITS, mapping=Mapping())
-    handoff = Handoff(tmp_path, "ingest-1")
+    job = Job(store=tmp_path, log_date=NIGHT, dating="run", limits=LIMITS, mapping=Mapping())
+    handoff = Handoff(tmp_path, tmp_path, "ingest-1")
     ids = {shard.id for shard in shards}
 
     def attempt(assembler):

@@ -14,7 +14,7 @@ WRONG = ("u capital of Australia?", "a Sydney.", "u No, that's wrong, it's Canbe
 
 @pytest.fixture
 def job(tmp_path):
-    return MiningJob(root=tmp_path, log_date=NIGHT, opted_out=frozenset())
+    return MiningJob(store=tmp_path, log_date=NIGHT, opted_out=frozenset())
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ LOAD = partial(Assembler, Assembly(secret=b"k", redaction=RedactionOptions()))
 @pytest.fixture
 def job(tmp_path):
     return Job(
-        root=tmp_path, log_date=NIGHT, dating="run", limits=shards.limits(OPTIONS),
+        store=tmp_path, log_date=NIGHT, dating="run", limits=shards.limits(OPTIONS),
         mapping=Mapping(),
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def planned(tmp_path):
 
 @pytest.fixture
 def handoff(tmp_path):
-    handoff = Handoff(tmp_path, "ingest-1")
+    handoff = Handoff(tmp_path, tmp_path, "ingest-1")
     with handoff.held():
         yield handoff
 
