@@ -44,12 +44,14 @@ FROM ranked GROUP BY source, conversation_id;
 
 CREATE TABLE members AS
 SELECT band, node FROM near JOIN nodes USING (source, conversation_id)
-UNION SELECT unnest(sketch) AS band, node FROM kept JOIN nodes USING (source, conversation_id);
+UNION ALL SELECT unnest(sketch), node FROM kept JOIN nodes USING (source, conversation_id);
 """
+# Few bands are shared: only those are joined, so that no table of all is built twice.
 _EDGES = """
-SELECT DISTINCT hub, node
-FROM members JOIN (SELECT band, min(node) AS hub FROM members GROUP BY band) USING (band)
-WHERE hub <> node
+WITH hubs AS MATERIALIZED (
+    SELECT band, min(node) AS hub FROM members GROUP BY band HAVING min(node) <> max(node)
+)
+SELECT DISTINCT hub, node FROM members JOIN hubs USING (band) WHERE hub <> node
 """
 _CLUSTERED = f"""
 INSERT INTO clustered
@@ -66,6 +68,10 @@ FROM kept JOIN nodes USING (source, conversation_id) JOIN roots USING (node) JOI
 """
 
 
+# What follows needs the memory.
+_TIDY = "DROP TABLE members; DROP TABLE nodes; DROP TABLE near; DROP TABLE kept"
+
+
 def assign(connection: duckdb.DuckDBPyConnection) -> None:
     """Fill `clustered`, after `left_out`, from the tables of a scene.
 
@@ -80,6 +86,8 @@ def assign(connection: duckdb.DuckDBPyConnection) -> None:
     columns = {"node": np.arange(size), "root": np.frombuffer(found, np.int64)}
     connection.register("roots", pa.table(columns))
     connection.execute(_CLUSTERED)
+    connection.unregister("roots")
+    connection.execute(_TIDY)
 
 
 def roots(size: int, edges: Iterable[tuple[int, int]]) -> array[int]:

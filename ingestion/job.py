@@ -31,7 +31,7 @@ from warehouse.ledger import SourceFile
 from warehouse.query import live_files, newest_commit
 
 # Of DuckDB, while it settles a run; the rest is left to what else the process holds.
-SETTLE_MEMORY_MB = 512
+SETTLE_MEMORY_MB = 384
 
 # After these nothing that was staged is of use to another attempt.
 _STALE = (SourceUnavailable, CorruptStaging, QualityLimit)
