@@ -24,11 +24,11 @@ class Store:
     now = dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC)
     night = dt.date(2026, 11, 20)
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, data: str = "") -> None:
         from warehouse.catalog import Catalog
 
         self.root = root
-        self.catalog = Catalog.open(root)
+        self.catalog = Catalog.open(root, data=data)
 
     def turn(self, i: int, **fields: Any) -> Any:
         """A turn of conversation `i // 4`."""
@@ -83,7 +83,7 @@ class Store:
         from warehouse.schema import Partition, to_batch
         from warehouse.staging import PartitionWriter
 
-        writer = PartitionWriter(self.root, Partition(table, night, part))
+        writer = PartitionWriter(self.catalog.store, Partition(table, night, part))
         writer.write(to_batch(table, night, rows))
         return writer.close()
 
@@ -104,6 +104,12 @@ class Store:
 
         with connect(self.root) as connection:
             return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def make_store() -> type[Store]:
+    """Makes a `Store` in a folder; `data`: where its files lie."""
+    return Store
 
 
 @pytest.fixture

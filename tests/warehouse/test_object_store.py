@@ -1,0 +1,136 @@
+"""A warehouse whose files lie in an object store: s3, against a server of moto's."""
+
+import datetime as dt
+from pathlib import Path
+
+import boto3
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+from upath import UPath
+
+from warehouse.catalog import Catalog
+from warehouse.errors import CatalogMismatch, CorruptStaging, MissingExtra, SettingsError
+from warehouse.leases import acquire, finish
+from warehouse.manifest import ModelVersion, read_all
+from warehouse.query import connect, live_files, snapshot
+from warehouse.staging import verify
+from warehouse.store import open_store, remove
+
+URL = "s3://warehouse/it's here"
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(server, monkeypatch):
+    """An empty bucket, whose store is known from the environment only."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="warehouse")
+    yield lambda: {
+        item["Key"] for item in client.list_objects_v2(Bucket="warehouse").get("Contents", [])
+    }
+    for item in client.list_objects_v2(Bucket="warehouse").get("Contents", []):
+        client.delete_object(Bucket="warehouse", Key=item["Key"])
+    client.close()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def remote(bucket, make_store, tmp_path):
+    """A Store whose data files and manifests are in the bucket."""
+    store = make_store(tmp_path / "local", data=URL)
+    yield store
+    store.catalog.close()
+
+
+def test_files_and_manifests_are_objects_and_nothing_else_is(remote, bucket) -> None:
+    staged = remote.stage("turns", "a", [remote.turn(1)])
+    remote.publish("1", staged)
+    folder = URL.removeprefix("s3://warehouse/")
+    assert bucket() == {f"{folder}/{staged.path}", f"{folder}/manifests/0000000001.json"}
+    assert not (remote.root / "data").exists() and not (remote.root / "manifests").exists()
+    assert [manifest.staged for manifest in read_all(remote.catalog.store)] == [[staged]]
+
+
+def test_what_is_published_is_read_back(remote) -> None:
+    remote.publish("1", remote.stage("turns", "a", [remote.turn(i) for i in range(3)]))
+    remote.publish("2", remote.stage("turns", "a", [remote.turn(4)]))
+    count = "SELECT count(*) FROM turns"
+    with connect(remote.root, remote.catalog.store) as now:
+        assert now.execute(count).fetchall() == [(1,)]
+    with snapshot(remote.catalog, 1) as before:
+        assert before.execute(count).fetchall() == [(3,)]
+
+
+def test_a_connection_reads_no_other_object(remote) -> None:
+    remote.publish("1", remote.stage("turns", "a", [remote.turn(1)]))
+    elsewhere = UPath("s3://warehouse/secret.csv")
+    elsewhere.write_text("a,b\n1,2\n")
+    with connect(remote.root, remote.catalog.store) as now:
+        with pytest.raises(Exception, match="disabled by configuration"):
+            now.execute(f"FROM read_csv('{elsewhere}')")
+        with pytest.raises(Exception, match="disabled by configuration"):
+            now.execute("FROM read_csv('/etc/passwd')")
+
+
+def test_a_batch_is_leased_and_its_model_registered(remote) -> None:
+    remote.publish("1", remote.stage("dsat_turns", "rules@1", [remote.dsat(1), remote.dsat(2)]))
+    lease = acquire(
+        remote.catalog, stream="s", n=9, minimum=1, holdout=0.0, ttl=dt.timedelta(hours=1),
+        now=remote.now, seed=0,
+    )  # fmt: skip
+    assert lease is not None and len(lease.turns) == 2
+    model = ModelVersion(
+        version="v1", parent=None, batch_id=lease.batch_id, created_at=remote.now, promoted=True,
+        manifest_sha256="ab",
+    )  # fmt: skip
+    finish(remote.catalog, lease, model, remote.now)
+    with connect(remote.root, remote.catalog.store) as now:
+        rows = now.execute("SELECT turn_id FROM lineage ORDER BY ALL").fetchall()
+    assert rows == [("turn-1",), ("turn-2",)]
+
+
+def test_a_lost_object_is_found_before_the_publish(remote) -> None:
+    staged = remote.stage("turns", "a", [remote.turn(1)])
+    verify(remote.catalog.store, staged)
+    remove(remote.catalog.store / staged.path)
+    remove(remote.catalog.store / staged.path)
+    with pytest.raises(CorruptStaging, match="cannot be read back"):
+        remote.publish("1", staged)
+    assert live_files(remote.catalog, "turns") == []
+
+
+def test_a_new_catalog_over_published_objects_is_refused(remote, tmp_path) -> None:
+    remote.publish("1", remote.stage("turns", "a", [remote.turn(1)]))
+    with pytest.raises(CatalogMismatch, match="gone or empty"):
+        Catalog.open(tmp_path / "another", data=URL)
+
+
+REFUSED = {
+    "an unknown protocol": ("nosuch://bucket/folder", SettingsError, "nothing here understands"),
+    "a package that is missing": ("abfs://box/folder", MissingExtra, "extra `cloud`"),
+}
+
+
+@pytest.mark.parametrize("url, error, says", REFUSED.values(), ids=REFUSED)
+def test_a_store_that_cannot_be_used_says_what_to_do(url, error, says) -> None:
+    with pytest.raises(error, match=says):
+        open_store(url)
+
+
+def test_a_local_store_is_a_plain_absolute_path(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_store("here") == Path(tmp_path / "here")
