@@ -151,6 +151,10 @@ def nightly(
 def sql(
     query: Annotated[str, typer.Argument(help="Any SELECT over the warehouse's views.")],
     format: Annotated[str, typer.Option(help="table, csv, json or parquet.")] = "table",
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="COMMIT|TIME", help="As it was after a commit, or at a time (UTC)."),
+    ] = None,
     home: HomeOption = HOME,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -159,7 +163,7 @@ def sql(
     from driftmine import commands
 
     shape = "json" if as_json else format
-    call(home, as_json, quiet, lambda s: commands.sql(s, query, shape))
+    call(home, as_json, quiet, lambda s: commands.sql(s, query, shape, as_of))
 
 
 @app.command()

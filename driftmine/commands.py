@@ -162,15 +162,15 @@ def nightly(session: Session, logs: Sequence[str], *, log_date: str | None, toda
     return HELD if held else 0
 
 
-def sql(session: Session, query: str, shape: str) -> int:
-    """Run a query over the views and write its rows to stdout."""
+def sql(session: Session, query: str, shape: str, as_of: str | None) -> int:
+    """Run a query over the views, of now or as of a commit, and write its rows to stdout."""
     from driftmine import sqlout
-    from warehouse.query import refresh_if_stale
 
     write = sqlout.writer(shape)
     with session.catalog() as catalog:
-        refresh_if_stale(catalog)
-    sqlout.answer(session.home.warehouse, query, write)
+        connection = sqlout.opened(catalog, as_of)
+    with connection:
+        sqlout.answer(connection, query, write)
     return 0
 
 

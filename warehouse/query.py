@@ -46,6 +46,8 @@ __all__ = [
 ]
 
 
+_DIGITS = 18  # of a commit's id, at most: the catalog's databases count no further
+
 # {} stands for the rows of some files.
 _TURNS = "SELECT count(*) FROM ({}) WHERE NOT carried"
 _CLUSTERED = "SELECT count(cluster) FROM ({})"
@@ -205,7 +207,7 @@ def snapshot(catalog: Catalog, commit_id: int) -> duckdb.DuckDBPyConnection:
         if state.execute(select(commits).where(commits.c.commit_id == commit_id)).first() is None:
             raise SnapshotGone(
                 f"{catalog.root}: there is no commit {commit_id}; the newest is "
-                f"{live.newest_commit(state)}. `SELECT * FROM runs` shows who made which."
+                f"{live.newest_commit(state)}. Name a commit that the view `runs` shows, or a time."
             )
         text = script(state, catalog, as_of=commit_id)
     connection = duckdb.connect()
@@ -230,25 +232,29 @@ def commit_at(catalog: Catalog, said: str) -> int:
     A date alone means its end. Raises SettingsError where it is neither, SnapshotGone where the
     warehouse is younger than that.
     """
-    if said.isdecimal():
+    if said.isdecimal() and len(said) <= _DIGITS:
         return int(said)
-    try:
-        at = dt.datetime.fromisoformat(said)
-    except ValueError:
-        raise SettingsError(
-            f"--as-of {said}: neither a commit nor a time. Write a commit's id, YYYY-MM-DD or "
-            "YYYY-MM-DDTHH:MM (UTC)."
-        ) from None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=dt.UTC)
-    if len(said) == len("2026-11-20"):
-        at += dt.timedelta(days=1, microseconds=-1)
-    newest = select(func.max(commits.c.commit_id)).where(commits.c.committed_at <= at)
+    newest = select(func.max(commits.c.commit_id)).where(commits.c.committed_at <= _instant(said))
     with catalog.read() as connection:
         found: int | None = connection.execute(newest).scalar_one()
     if found is None:
         raise SnapshotGone(f"{catalog.root}: nothing was published by {said}. Name a later time.")
     return found
+
+
+def _instant(said: str) -> dt.datetime:
+    try:
+        try:
+            day = dt.date.fromisoformat(said)
+        except ValueError:
+            at = dt.datetime.fromisoformat(said)
+            return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
+        return dt.datetime.combine(day, dt.time.max, dt.UTC)
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            f"--as-of {said}: neither a commit nor a time. Write a commit's id, YYYY-MM-DD or "
+            "YYYY-MM-DDTHH:MM (UTC)."
+        ) from None
 
 
 def run(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:

@@ -66,7 +66,7 @@ def write_page(
 
 def render(home: Home, catalog: Catalog, now: dt.datetime, night: Any = None) -> str:
     """The page's HTML."""
-    with connect(home.warehouse) as connection:
+    with connect(catalog.root, catalog.store) as connection:
         answers = {name: _rows(connection, query) for name, query in QUERIES.items()}
     environment = Environment(
         loader=PackageLoader("driftmine.report", "."),

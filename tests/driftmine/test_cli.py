@@ -18,7 +18,7 @@ COMMANDS = {
     "mine": {"--from", "--to", "--detector"},
     "train": {"--policy", "--method", "--max-turns", "--dry-run"},
     "nightly": {"MORE", "--logs", "--log-date"},
-    "sql": {"QUERY", "--format"},
+    "sql": {"QUERY", "--format", "--as-of"},
     "report": {"--out"},
     "status": set(),
     "models list": set(),
