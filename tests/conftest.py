@@ -38,7 +38,7 @@ class Store:
             "turn_id": f"turn-{i}", "conversation_id": f"conversation-{i // 4}",
             "turn_index": i % 4, "role": (Role.USER, Role.ASSISTANT)[i % 2],
             "content": f"text {i}", "source": "chat", "origin_file": "log.jsonl",
-            "origin_offset": i, "chain": i,
+            "origin_offset": i // 4, "chain": i,
         }  # fmt: skip
         return Turn(**known | fields)
 
@@ -104,6 +104,12 @@ class Store:
 
         with connect(self.root) as connection:
             return connection.execute(query).fetchall()
+
+
+@pytest.fixture(scope="session")
+def new_store() -> type[Store]:
+    """For tests that need more than one, or one for longer."""
+    return Store
 
 
 @pytest.fixture

@@ -15,10 +15,8 @@ CREATE OR REPLACE MACRO wilson_low(k, n) AS greatest(wilson_centre(k, n) - wilso
 CREATE OR REPLACE MACRO wilson_high(k, n) AS least(wilson_centre(k, n) + wilson_half(k, n), 1);
 """
 
-# Around the rows of a table's files ({}). What a night holds for its context, or beside another
-# log, is shown once.
+# Around the rows of a table's files ({}). What is held beside another log is shown once.
 ONCE = {
-    "turns": "FROM (\n{}\n) WHERE NOT carried",
     "system_prompts": "SELECT DISTINCT ON (prompt_hash) * FROM (\n{}\n) ORDER BY log_date",
     "lineage": """\
 SELECT turn_id, held.stream, held.batch_id, model_version, parent, promoted,
@@ -28,36 +26,46 @@ FROM (
 ) AS held JOIN models ON version = model_version""",
 }
 
-_FOLLOW_UPS = """\
+# The record that a follow-up came in with holds the answer too, be it as context only: so a query
+# for some nights opens the files of no others, though an earlier night may show the answer.
+_SAID = """\
+FROM signals AS said
+JOIN turns AS follow_up ON follow_up.log_date = said.log_date AND follow_up.turn_id = said.turn_id
+LEFT JOIN turns_all AS answer ON answer.log_date = said.log_date
+    AND answer.turn_id = said.answer_turn_id AND answer.origin_file = follow_up.origin_file
+    AND answer.origin_offset = follow_up.origin_offset"""
+
+_FOLLOW_UPS = f"""\
 SELECT said.log_date, said.turn_id, said.conversation_id, said.turn_index,
     follow_up.content AS follow_up, said.answer_turn_id, answer.content AS answer, said.signal,
     said.category, said.probability, said.model, answer.thumb, answer.rating, answer.regenerated,
     said.user_key, said.language, said.event_ts
-FROM signals AS said
-JOIN turns AS follow_up ON follow_up.turn_id = said.turn_id
-LEFT JOIN turns AS answer ON answer.turn_id = said.answer_turn_id"""
+{_SAID}"""
 
-_SAT_TURNS = """\
+_SAT_TURNS = f"""\
 SELECT said.log_date, said.turn_id, said.conversation_id, said.answer_turn_id,
     answer.content AS answer, follow_up.content AS feedback, said.probability, said.detector,
     said.detector_version, said.model, said.user_key, said.language, said.event_ts
-FROM signals AS said
-JOIN turns AS follow_up ON follow_up.turn_id = said.turn_id
-JOIN turns AS answer ON answer.turn_id = said.answer_turn_id
+{_SAID}
 WHERE said.signal = 'sat'"""
 
 # Counts add up over any of the columns; the share, with its interval, is of the row's own night,
-# model and language.
+# model and language. A join and no window: through one of these DuckDB 2.0 passes no filter on
+# the night.
 _DSAT_RATE_DAILY = """\
 WITH counted AS (
     SELECT log_date, model, language, category, count(*) AS follow_ups,
         count_if(signal = 'dsat') AS dsat
     FROM signals GROUP BY ALL
+), total AS (
+    SELECT log_date, model, language, count(*) AS of_follow_ups FROM signals GROUP BY ALL
 )
-SELECT *, sum(follow_ups) OVER (PARTITION BY log_date, model, language)::BIGINT AS of_follow_ups,
-    follow_ups / of_follow_ups AS share, wilson_low(follow_ups, of_follow_ups) AS low,
-    wilson_high(follow_ups, of_follow_ups) AS high
-FROM counted ORDER BY log_date, model, language, category"""
+SELECT counted.*, of_follow_ups, follow_ups / of_follow_ups AS share,
+    wilson_low(follow_ups, of_follow_ups) AS low, wilson_high(follow_ups, of_follow_ups) AS high
+FROM counted JOIN total ON total.log_date = counted.log_date
+    AND total.model IS NOT DISTINCT FROM counted.model
+    AND total.language IS NOT DISTINCT FROM counted.language
+ORDER BY counted.log_date, counted.model, counted.language, category"""
 
 _DETECTOR_VERSIONS = """\
 SELECT detector, detector_version, min(log_date) AS first_log_date,
@@ -69,6 +77,7 @@ SELECT detector, detector_version, min(log_date) AS first_log_date,
 FROM signals_all GROUP BY detector, detector_version ORDER BY last_log_date DESC, detector"""
 
 DERIVED = {
+    "turns": "FROM turns_all WHERE NOT carried",
     "follow_ups": _FOLLOW_UPS,
     "sat_turns": _SAT_TURNS,
     "dsat_rate_daily": _DSAT_RATE_DAILY,

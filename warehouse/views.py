@@ -73,6 +73,9 @@ _INFO = {
     "schema_version": "INTEGER",
 }
 
+# Tables whose own name is that of a view of some of their rows.
+_ALL = {"turns": "turns_all"}
+
 
 def refresh_views(catalog: Catalog) -> None:
     """Make `warehouse.duckdb` and `views.sql` anew for the newest commit.
@@ -113,7 +116,7 @@ def _tables(connection: Connection, store: Path, as_of: int | None) -> Iterator[
         if table == "lineage":
             continue  # its view is a join, and reads the files by another name
         rows = reading.query(store, table, current(connection, table, as_of=as_of))
-        yield table, ONCE.get(table, "{}").format(rows)
+        yield _ALL.get(table, table), ONCE.get(table, "{}").format(rows)
     every = live(connection, "signals", as_of=as_of)
     yield "signals_all", reading.query(store, "signals", every)
 

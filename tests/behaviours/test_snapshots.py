@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.conftest import Store
 
 from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion
@@ -33,7 +32,7 @@ def shown(connection) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def reject(store: Store, i: int) -> Any:
+def reject(store, i: int) -> Any:
     from warehouse.records import ReasonCode, Reject
 
     return Reject(
@@ -42,7 +41,7 @@ def reject(store: Store, i: int) -> Any:
     )  # fmt: skip
 
 
-def do_publish(store: Store, run: str, table: str, part: int, night: int, rows: int) -> None:
+def do_publish(store, run: str, table: str, part: int, night: int, rows: int) -> None:
     log_date = store.night + dt.timedelta(days=night)
     name = PARTS[table][part % len(PARTS[table])]
     make = {
@@ -57,7 +56,7 @@ def do_publish(store: Store, run: str, table: str, part: int, night: int, rows: 
     store.publish(run, *staged, night=log_date, replaces={partition})
 
 
-def do_train(store: Store, run: str) -> None:
+def do_train(store, run: str) -> None:
     ttl = dt.timedelta(hours=1)
     lease = acquire(
         store.catalog, stream="default", n=2, minimum=1, holdout=0, ttl=ttl, now=store.now, seed=0
@@ -77,11 +76,11 @@ PUBLISHES = st.tuples(
 
 # Not shrunk: an example takes seconds, and says enough as it is.
 @settings(max_examples=10, deadline=None, phases=[Phase.generate])
-@given(st.lists(st.one_of(PUBLISHES, st.none()), min_size=2, max_size=9))
-def test_any_commit_reads_again_as_it_was(steps) -> None:
+@given(steps=st.lists(st.one_of(PUBLISHES, st.none()), min_size=2, max_size=9))
+def test_any_commit_reads_again_as_it_was(new_store, steps) -> None:
     """None is an update of the model."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
+        store = new_store(Path(folder))
         then = {}
         for run, step in enumerate(steps):
             if step is None:

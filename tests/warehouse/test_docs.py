@@ -7,6 +7,7 @@ import pytest
 
 from warehouse.query import connect, run
 from warehouse.records import Evidence, ReasonCode, Reject
+from warehouse.views import dictionary
 
 TEXT = (Path(__file__).parents[2] / "docs" / "warehouse.md").read_text()
 QUERIES = re.findall(r"```sql\n(.*?)```", TEXT, flags=re.DOTALL)
@@ -51,8 +52,35 @@ def test_every_query_runs_on_an_empty_warehouse(store, query: str) -> None:
 def test_every_view_is_described_with_its_columns(store) -> None:
     views = store.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal")
     real = {name: [row[0] for row in store.sql(f"DESCRIBE {name}")] for (name,) in views}
-    told = {
-        name: re.findall(r"^\| (\w+) \|", body, flags=re.MULTILINE)[1:]
+    assert {name: list(cells) for name, cells in told().items()} == real
+
+
+def told() -> dict[str, dict[str, str]]:
+    """View -> column -> meaning, as the tables say."""
+    return {
+        name: dict(re.findall(r"^\| (\w+) \| (.+) \|$", body, flags=re.MULTILINE)[1:])
         for name, body in SECTIONS.items()
     }
-    assert told == real
+
+
+def test_the_tables_say_what_the_dictionary_says_word_by_word() -> None:
+    said = {
+        view: {column: words for column, words in columns.items() if column != "view"}
+        for view, columns in dictionary().items()
+    }
+    assert told() == said
+
+
+def test_the_comments_in_the_database_are_the_dictionarys(store) -> None:
+    said = {view: dict(columns) for view, columns in dictionary().items()}
+    views = {view: columns.pop("view") for view, columns in said.items()}
+    shown = store.sql("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")
+    assert dict(shown) == views
+    found: dict[str, dict[str, str]] = {view: {} for view in said}
+    columns = (
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE NOT internal ORDER BY column_index"
+    )
+    for view, column, comment in store.sql(columns):
+        found[view][column] = comment
+    assert found == said
