@@ -194,6 +194,7 @@ def connect(root: Path, store: Path | None = None) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute(f"ATTACH {literal(str(root / DATABASE))} AS warehouse (READ_ONLY)")
     connection.execute("USE warehouse")
+    show_store(connection, store or root)
     _confine(connection, store or root)
     return connection
 
@@ -218,7 +219,6 @@ def snapshot(catalog: Catalog, commit_id: int) -> duckdb.DuckDBPyConnection:
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
-    show_store(connection, store)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")
     connection.execute(f"SET allowed_directories = [{literal(str(store / 'data'))}]")
