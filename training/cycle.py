@@ -23,7 +23,7 @@ from training.pairs import GUIDANCE_VERSION
 from training.policy import digest
 from training.samplers.base import Progress
 from training.update import UpdateReport
-from warehouse import leases, streams
+from warehouse import heartbeat, leases, streams
 from warehouse.catalog import Catalog
 from warehouse.errors import SettingsError, TrainingFailed
 from warehouse.leases import Lease
@@ -86,20 +86,22 @@ def train(
         )
     settle(catalog, models, now=now)
     start = start_of(models, options.policy, default_policy)
+    ttl = dt.timedelta(hours=options.lease_hours)
     lease = leases.acquire(
         catalog,
         stream=options.stream,
         n=options.max_turns,
         minimum=options.needed_turns,
         holdout=options.holdout,
-        ttl=dt.timedelta(hours=options.lease_hours),
+        ttl=ttl,
         now=now,
         seed=options.seed,
     )
     if lease is None:
         return None
     try:
-        return _run(catalog, models, options, start, lease, now, progress)
+        with heartbeat.kept(catalog, lease, ttl=ttl, now=now):
+            return _run(catalog, models, options, start, lease, now, progress)
     except BaseException as error:  # a signal too must not hold the batch until its lease ends
         leases.release(catalog, lease)
         if isinstance(error, torch.OutOfMemoryError):

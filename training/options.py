@@ -33,7 +33,7 @@ class TrainingOptions:
     min_turns: Annotated[int, Ge(1)] = 32  # fewer fresh trainable turns: no update tonight
     max_turns: Annotated[int, Ge(1)] = 256  # of one batch
     holdout: Annotated[float, Interval(ge=0, lt=1)] = 0.1  # of conversations, never trained on
-    lease_hours: Annotated[float, Gt(0)] = 12
+    lease_hours: Annotated[float, Gt(0)] = 1
     seed: int = 0
 
     temperature: Annotated[float, Gt(0)] = 0.7
