@@ -2,7 +2,7 @@
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,43 @@ class Store:
 def new_store() -> type[Store]:
     """For tests that need more than one, or one for longer."""
     return Store
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 server of moto's, on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], set[str]]]:
+    """An empty bucket named "warehouse", known from the environment only -> its keys."""
+    import boto3
+    import s3fs
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="warehouse")
+
+    def keys() -> set[str]:
+        found = client.list_objects_v2(Bucket="warehouse").get("Contents", [])
+        return {item["Key"] for item in found}
+
+    yield keys
+    for key in keys():
+        client.delete_object(Bucket="warehouse", Key=key)
+    client.close()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-import boto3
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 from upath import UPath
 
 from warehouse.catalog import Catalog
@@ -20,47 +17,19 @@ from warehouse.store import open_store, remove
 URL = "s3://warehouse/it's here"
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(server, monkeypatch):
-    """An empty bucket, whose store is known from the environment only."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="warehouse")
-    yield lambda: {
-        item["Key"] for item in client.list_objects_v2(Bucket="warehouse").get("Contents", [])
-    }
-    for item in client.list_objects_v2(Bucket="warehouse").get("Contents", []):
-        client.delete_object(Bucket="warehouse", Key=item["Key"])
-    client.close()
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture
-def remote(bucket, make_store, tmp_path):
+def remote(s3_bucket, make_store, tmp_path):
     """A Store whose data files and manifests are in the bucket."""
     store = make_store(tmp_path / "local", data=URL)
     yield store
     store.catalog.close()
 
 
-def test_files_and_manifests_are_objects_and_nothing_else_is(remote, bucket) -> None:
+def test_files_and_manifests_are_objects_and_nothing_else_is(remote, s3_bucket) -> None:
     staged = remote.stage("turns", "a", [remote.turn(1)])
     remote.publish("1", staged)
     folder = URL.removeprefix("s3://warehouse/")
-    assert bucket() == {f"{folder}/{staged.path}", f"{folder}/manifests/0000000001.json"}
+    assert s3_bucket() == {f"{folder}/{staged.path}", f"{folder}/manifests/0000000001.json"}
     assert not (remote.root / "data").exists() and not (remote.root / "manifests").exists()
     assert [manifest.staged for manifest in read_all(remote.catalog.store)] == [[staged]]
 
