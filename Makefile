@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test check bench clean
+.PHONY: nightly test test-duckdb check bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,6 +15,9 @@ nightly: $(INSTALLED) ## set up, then run the main job on the example logs
 
 test: $(INSTALLED) ## set up, then run the whole test suite
 	$(BIN)/python -m pytest
+
+test-duckdb: $(INSTALLED) ## read the warehouse with an older DuckDB, which pip fetches
+	$(BIN)/python -m pytest -m other_duckdb tests/warehouse
 
 check: $(INSTALLED) ## style, types and import layers, as CI does
 	$(BIN)/ruff check .

@@ -11,8 +11,11 @@ MACROS = f"""\
 CREATE OR REPLACE MACRO wilson_centre(k, n) AS (k + {_Z**2 / 2}) / (n + {_Z**2});
 CREATE OR REPLACE MACRO wilson_half(k, n) AS
     {_Z} * sqrt(k * (n - k) / n + {_Z**2 / 4}) / (n + {_Z**2});
-CREATE OR REPLACE MACRO wilson_low(k, n) AS greatest(wilson_centre(k, n) - wilson_half(k, n), 0);
-CREATE OR REPLACE MACRO wilson_high(k, n) AS least(wilson_centre(k, n) + wilson_half(k, n), 1);
+-- Of no follow-ups there is no interval; greatest and least would make one up.
+CREATE OR REPLACE MACRO wilson_low(k, n) AS
+    CASE WHEN n > 0 THEN greatest(wilson_centre(k, n) - wilson_half(k, n), 0) END;
+CREATE OR REPLACE MACRO wilson_high(k, n) AS
+    CASE WHEN n > 0 THEN least(wilson_centre(k, n) + wilson_half(k, n), 1) END;
 """
 
 # Around the rows of a table's files ({}). What is held beside another log is shown once.

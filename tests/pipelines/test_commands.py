@@ -53,6 +53,44 @@ def test_sql_shapes(driftmine: Callable, night: dict, tmp_path: Path) -> None:
     assert "known: table, csv, json, parquet" in refused.stderr
 
 
+def test_sql_as_of_an_earlier_commit(driftmine: Callable, night: dict) -> None:
+    def ask(*words: str) -> list:
+        query = "SELECT (SELECT count(*) FROM turns), (SELECT count(*) FROM signals), commit_id "
+        done = driftmine(
+            "sql", query + "FROM warehouse_info", "--home", night["home"], "--json", *words
+        )
+        return [list(row.values()) for row in done.json()["rows"]]
+
+    assert ask("--as-of", "1") == [[night["turns"], 0, 1]], "before it was mined"
+    assert ask("--as-of", "2") == [[night["turns"], night["follow_ups"], 2]]
+    assert ask("--as-of", "2999-12-31") == ask()
+
+
+AS_OF = {
+    "no such commit": ("999", "SnapshotGone", "no commit 999; the newest is"),
+    "before the first": ("1999-12-31", "SnapshotGone", "nothing was published by 1999-12-31"),
+    "neither": ("last week", "SettingsError", "neither a commit nor a time"),
+}
+
+
+@pytest.mark.parametrize("said, error, words", AS_OF.values(), ids=AS_OF)
+def test_a_state_that_there_never_was(driftmine, night, said, error, words) -> None:
+    done = driftmine("sql", "FROM runs", "--as-of", said, "--home", night["home"], "--json")
+    assert (done.exit_code, done.json()["error"]) == (2, error)
+    assert words in done.json()["message"]
+
+
+def test_a_data_file_that_is_lost_is_said(driftmine: Callable, tmp_path: Path) -> None:
+    home, log = tmp_path / "home", tmp_path / "a.jsonl"
+    log.write_text(json.dumps({"id": 1, "messages": [{"role": "user", "content": "hi"}]}) + "\n")
+    assert driftmine("ingest", log, "--home", home).exit_code == 0
+    (file,) = (home / "warehouse" / "data" / "turns").rglob("*.parquet")
+    file.rename(tmp_path / "elsewhere.parquet")
+    done = driftmine("sql", "FROM turns", "--home", home, "--json")
+    assert (done.exit_code, done.json()["error"]) == (1, "SourceUnavailable")
+    assert file.name in done.json()["message"]
+
+
 def test_sql_parquet_is_a_file(driftmine: Callable, night: dict, tmp_path: Path) -> None:
     done = driftmine(
         "sql", "SELECT turn_id FROM turns", "--home", night["home"], "--format", "parquet"

@@ -205,6 +205,14 @@ def test_a_rate_of_one_has_one_as_its_upper_bound(store) -> None:
     assert 0.64 < low < 0.65 and high == pytest.approx(1) and high <= 1
 
 
+BARE = {"nobody asked": "0, 0", "no counts": "NULL, NULL"}
+
+
+@pytest.mark.parametrize("counts", BARE.values(), ids=BARE)
+def test_of_nothing_there_is_no_interval(store, counts: str) -> None:
+    assert store.sql(f"SELECT wilson_low({counts}), wilson_high({counts})") == [(None, None)]
+
+
 def test_runs_and_the_commit_are_shown(store) -> None:
     store.publish("mine-1", store.stage("turns", "a", []), counts={"lines_in": 7})
     assert store.sql("SELECT run_id, state, commit_id, (counts->>'lines_in')::INT FROM runs") == [
