@@ -39,6 +39,7 @@ BUSY_S = 60
 
 # Of PostgreSQL's advisory locks, within a database: the writers'. Any number, the same for ever.
 _WRITERS = 0x6472_6966_746D_696E  # "driftmin"
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code for a lock that was waited for in vain
 
 
 class Catalog:
@@ -84,10 +85,7 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent state. It blocks no writer, however long it is held."""
-        options = {"sqlite_begin": "DEFERRED"}
-        if self._engine.dialect.name == "postgresql":
-            options["isolation_level"] = "REPEATABLE READ"
-        with self._engine.connect().execution_options(**options) as connection:
+        with self._connected(sqlite_begin="DEFERRED", isolation="REPEATABLE READ") as connection:
             yield connection
 
     @contextmanager
@@ -95,10 +93,11 @@ class Catalog:
         """All or nothing, and no other writer meanwhile.
 
         Raises CommitConflict where another writer holds the catalog for longer than `BUSY_S`,
-        CommitUnknown where the database went away while it committed.
+        SourceUnavailable where the database does not answer, CommitUnknown where it went away
+        while it committed (`outcome` asks again).
         """
-        options = {"sqlite_begin": "IMMEDIATE"}
-        with self._engine.connect().execution_options(**options) as connection:
+        # A state that was fixed before its turn came would hide what the writer before it did.
+        with self._connected(sqlite_begin="IMMEDIATE", isolation="READ COMMITTED") as connection:
             transaction = None
             try:
                 transaction = connection.begin()
@@ -106,7 +105,7 @@ class Catalog:
             except OperationalError as error:
                 if transaction is not None:
                     transaction.rollback()
-                if "lock" not in str(error.orig):
+                if not _is_busy(error):
                     raise
                 raise CommitConflict(
                     f"{self.root}: another run held the catalog for over {BUSY_S} s. Nothing was "
@@ -128,8 +127,25 @@ class Catalog:
         """Let writers pass one by one; SQLite's BEGIN IMMEDIATE has done so already."""
         if self._engine.dialect.name == "postgresql":
             # A commit takes milliseconds, so nothing is gained by letting them run side by side.
-            connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_S}s'"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {int(BUSY_S * 1000)}"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+
+    @contextmanager
+    def _connected(self, *, sqlite_begin: str, isolation: str) -> Iterator[Connection]:
+        options = {"sqlite_begin": sqlite_begin}
+        if self._engine.dialect.name == "postgresql":
+            options["isolation_level"] = isolation
+        try:
+            connection = self._engine.connect().execution_options(**options)
+        except OperationalError as error:
+            raise self._unavailable(error) from error
+        with connection:
+            try:
+                yield connection
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                raise self._unavailable(error) from error
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -137,12 +153,18 @@ class Catalog:
             yield
         except DatabaseError as error:
             self.close()
-            raise SourceUnavailable(
-                f"{self.root}: its catalog does not answer or is damaged ({_said(error)}). Check "
-                "that the database runs, that it can be written, and that its disk has room; a "
-                "catalog that is lost is made again from the manifests: `driftmine doctor "
-                "--rebuild-catalog`. Then run again."
-            ) from error
+            raise self._unavailable(error) from error
+        except SourceUnavailable:
+            self.close()
+            raise
+
+    def _unavailable(self, error: DBAPIError) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"{self.root}: its catalog does not answer or is damaged ({_said(error)}). Check that "
+            "the database runs, that it can be written, and that its disk has room; a catalog "
+            "that is lost is made again from the manifests: `driftmine doctor --rebuild-catalog`. "
+            "Then run again."
+        )
 
     def _refuse_lost(self) -> None:
         """A new catalog over published data would read, and train on, everything once more."""
@@ -161,14 +183,7 @@ class Catalog:
         if found is None:
             self._refuse_lost()
         if found is None or migrations.OLDEST <= found < wanted:
-            with self.write() as connection:
-                found = version(connection)
-                if found is None:
-                    self.create_tables(connection)
-                else:
-                    migrations.upgrade(connection, self.store, found)
-                    connection.execute(update(schema_version).values(version=wanted))
-                found = wanted
+            found = self._make_newest(wanted)
         if found != wanted:
             self.close()
             raise CatalogMismatch(
@@ -176,6 +191,19 @@ class Catalog:
                 f"{migrations.OLDEST} to {wanted}. Use the Driftmine that wrote it, or a newer "
                 "one, or ingest the logs into a new home."
             )
+
+    def _make_newest(self, wanted: int) -> int:
+        """Make or migrate the tables, unless another process has done so meanwhile."""
+        with self.write() as connection:
+            found = version(connection)
+            if found is None:
+                self.create_tables(connection)
+            else:
+                migrations.upgrade(connection, self.store, found)
+                connection.execute(update(schema_version).values(version=wanted))
+        if found is not None:
+            migrations.clear(self.store, found)
+        return wanted
 
 
 def version(connection: Connection) -> int | None:
@@ -203,6 +231,16 @@ def _committed(connection: Connection, transaction: Any) -> Iterator[None]:
             f"The catalog's database went away while it committed ({_said(error)}): whether it "
             "did is not known. What is published is whole; check the database and run again."
         ) from error
+    except BaseException:
+        connection.invalidate()  # nobody may go on with a connection in an unknown state
+        raise
+
+
+def _is_busy(error: OperationalError) -> bool:
+    """Whether it says, in whatever language, that another writer held the catalog too long."""
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return error.orig.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _said(error: DBAPIError) -> str:
@@ -211,7 +249,8 @@ def _said(error: DBAPIError) -> str:
 
 
 def _engine(url: str | URL) -> Engine:
-    engine = create_engine(url)
+    # A trainer asks again after hours, when the connection that it had may be cut.
+    engine = create_engine(url, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)

@@ -16,9 +16,10 @@ from warehouse import manifest
 from warehouse.barred import Bar, barred_by
 from warehouse.candidates import candidates
 from warehouse.catalog import Catalog
-from warehouse.errors import LeaseLost, SnapshotGone
+from warehouse.errors import CommitUnknown, LeaseLost, SnapshotGone
 from warehouse.live import newest_commit
 from warehouse.manifest import Batch, Manifest, ModelVersion
+from warehouse.outcome import asked, repeated
 from warehouse.records import DsatTurn, LineageTurn
 from warehouse.schema import Partition, to_batch
 from warehouse.staging import PartitionWriter
@@ -120,6 +121,7 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
     return lease
 
 
+@repeated
 def heartbeat(catalog: Catalog, lease: Lease, *, ttl: dt.timedelta, now: dt.datetime) -> Lease:
     """Hold the batch for another `ttl` from now. Raises LeaseLost where it is held no more."""
     longer = update(batches).where(*_is_held(lease), batches.c.expires_at > now)
@@ -129,6 +131,7 @@ def heartbeat(catalog: Catalog, lease: Lease, *, ttl: dt.timedelta, now: dt.date
     return msgspec.structs.replace(lease, expires_at=now + ttl)
 
 
+@repeated
 def release(catalog: Catalog, lease: Lease) -> None:
     """Give the turns back unused. A lease that is held no more has none to give."""
     released = update(batches).where(*_is_held(lease)).values(state="released")
@@ -142,10 +145,27 @@ def finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime
     """Close the batch for good and register its model and lineage, all or nothing.
 
     Turns of users who were erased meanwhile are counted in the model's row, and nowhere else.
-    Raises LeaseLost where the lease ran out, was released or was finished before.
+    Raises LeaseLost where the lease ran out, was released or was finished before, CommitUnknown
+    where the database is gone, and with it the word whether the model is registered.
     """
     if model.batch_id != lease.batch_id:
         raise ValueError(f"the model is of batch {model.batch_id}, not of {lease.batch_id}")
+    try:
+        _finish(catalog, lease, model, now)
+    except CommitUnknown as unknown:
+        if not asked(catalog, unknown, lambda connection: _is_finished(connection, lease)):
+            _finish(catalog, lease, model, now)  # hours of training are worth a second attempt
+    refresh_if_stale(catalog)
+
+
+def _is_finished(connection: Connection, lease: Lease) -> bool:
+    """By its holder: nobody else knows the token."""
+    own = (batches.c.batch_id == lease.batch_id, batches.c.token == lease.token)
+    state = connection.execute(select(batches.c.state).where(*own)).scalar_one_or_none()
+    return state == "finished"
+
+
+def _finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime) -> None:
     done = update(batches).where(*_is_held(lease), batches.c.expires_at > now)
     with catalog.write() as connection:
         if connection.execute(done.values(state="finished")).rowcount != 1:
@@ -166,7 +186,6 @@ def finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime
             model=msgspec.structs.replace(model, erased_turns=len(lease.turns) - len(rows)),
         )
         manifest.commit(connection, catalog.store, change)
-    refresh_if_stale(catalog)
 
 
 def _lineage_rows(connection: Connection, lease: Lease, model: ModelVersion) -> list[LineageTurn]:

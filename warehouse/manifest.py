@@ -111,7 +111,7 @@ def commit(connection: Connection, store: Path, manifest: Manifest) -> None:
 
 def read_all(store: Path) -> Iterator[Manifest]:
     """Every manifest, in the order of the commits. Raises msgspec.DecodeError, OSError."""
-    for path in sorted((store / FOLDER).glob("*.json"), key=lambda path: path.name):
+    for path in sorted((store / FOLDER).glob(f"{'[0-9]' * 10}.json"), key=lambda path: path.name):
         yield msgspec.json.decode(path.read_bytes(), type=Manifest)
 
 

@@ -21,6 +21,7 @@ from warehouse.errors import CommitConflict, CommitUnknown, DriftmineError
 from warehouse.ledger import SourceFile
 from warehouse.live import generations, newest_commit
 from warehouse.manifest import Manifest, Run
+from warehouse.outcome import asked, repeated
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
 from warehouse.store import remove
@@ -57,6 +58,7 @@ def run_id(stage: str, *parts: str) -> str:
     return f"{stage}-{digest.hexdigest()}"
 
 
+@repeated
 def begin(
     catalog: Catalog, *, run_id: str, stage: str, log_date: dt.date, now: dt.datetime
 ) -> bool:
@@ -74,6 +76,7 @@ def begin(
     return True
 
 
+@repeated
 def fail(catalog: Catalog, *, run_id: str, reason: str, now: dt.datetime) -> None:
     """Record why a run ended without a commit. A run that committed stays committed."""
     running = update(runs).where(runs.c.run_id == run_id, runs.c.state == "running")
@@ -133,8 +136,8 @@ def publish(
     )
     try:
         commit_id = _commit(catalog, draft, seen, counts)
-    except CommitUnknown:
-        commit_id = _ask_again(catalog, run_id)
+    except CommitUnknown as unknown:
+        commit_id = _ask_again(catalog, unknown, run_id)
     if commit_id is None:
         _discard(catalog, staged)
     refresh_if_stale(catalog)
@@ -162,13 +165,9 @@ def _commit(catalog: Catalog, draft: Manifest, seen: Seen, counts: Mapping[str, 
     return commit_id
 
 
-def _ask_again(catalog: Catalog, run_id: str) -> int:
-    """The commit of a run whose outcome is unknown; raises CommitConflict where it has none.
-
-    As a writer: an attempt that the database still works on is waited for.
-    """
-    with catalog.write() as connection:
-        run = _run(connection, run_id)
+def _ask_again(catalog: Catalog, unknown: CommitUnknown, run_id: str) -> int:
+    """The commit of a run whose outcome is unknown; raises CommitConflict where it has none."""
+    run = asked(catalog, unknown, lambda connection: _run(connection, run_id))
     if run is None or run.commit_id is None:
         raise CommitConflict(
             f"{run_id}: the catalog's database went away before it committed. Nothing was "

@@ -13,6 +13,7 @@ from warehouse.manifest import ModelVersion
 from warehouse.records import Message, Role, SystemPrompt
 from warehouse.streams import alive, fresh, held, heldout, last_snapshot, lineage, registered
 
+pytestmark = pytest.mark.databases
 HOUR = dt.timedelta(hours=1)
 EARLIER = dt.date(2026, 11, 19)
 

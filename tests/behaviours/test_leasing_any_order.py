@@ -7,6 +7,7 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from warehouse.leases import Lease, acquire, finish, release
 from warehouse.manifest import ModelVersion
 from warehouse.streams import lineage
 
+pytestmark = pytest.mark.databases
 HOUR = dt.timedelta(hours=1)
 
 
@@ -42,7 +44,7 @@ LEASER = textwrap.dedent(
     from warehouse.catalog import Catalog
     from warehouse.leases import acquire
 
-    catalog = Catalog.open(Path(sys.argv[1]))
+    catalog = Catalog.open(Path(sys.argv[1]), sys.argv[2])
     now = dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -57,7 +59,7 @@ def test_two_trainers_in_two_processes_share_no_turn_and_leave_none(store) -> No
     fill(store, 100)
     leasers = [
         subprocess.Popen(
-            [sys.executable, "-c", LEASER, str(store.root)],
+            [sys.executable, "-c", LEASER, str(store.root), store.url],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for _ in range(2)
@@ -127,10 +129,10 @@ ACTIONS = st.lists(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(actions=ACTIONS, turns=st.integers(0, 6))
-def test_any_order_of_actions_agrees_with_the_book(store, actions, turns) -> None:
+def test_any_order_of_actions_agrees_with_the_book(store, databases, actions, turns) -> None:
     """An hour passes with each action, and a lease holds for two."""
     with tempfile.TemporaryDirectory() as folder:
-        store = type(store)(Path(folder) / "root")
+        store = type(store)(Path(folder) / "root", databases.new())
         fill(store, turns)
         book = Book(turns)
         for hour, (action, number) in enumerate(actions):

@@ -4,7 +4,6 @@ import datetime as dt
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -16,6 +15,8 @@ from warehouse.publish import Seen, begin, fail, publish, run_id
 from warehouse.query import generations, live_files
 from warehouse.schema import Partition
 from warehouse.tables import runs
+
+pytestmark = pytest.mark.databases
 
 
 def turn_ids(store) -> list[str]:
@@ -206,9 +207,9 @@ PUBLISHER = textwrap.dedent(
     from warehouse.schema import Partition, to_batch
     from warehouse.staging import PartitionWriter
 
-    root, name, part, rounds = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    root, url, name, part, rounds = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
     night, now = dt.date(2026, 11, 20), dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
-    catalog = Catalog.open(root)
+    catalog = Catalog.open(root, url)
     partition = Partition("rejects", night, part)
 
     def attempt(run, seen):
@@ -243,11 +244,11 @@ PUBLISHER = textwrap.dedent(
 )
 
 
-def race(root: Path, how: str, parts: tuple[str, str], rounds: int) -> list[list[str]]:
+def race(store, how: str, parts: tuple[str, str], rounds: int) -> list[list[str]]:
     """Two processes that publish to `parts`, started together -> what each said, by round."""
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", PUBLISHER, str(root), name, part, str(rounds)],
+            [sys.executable, "-c", PUBLISHER, str(store.root), store.url, name, part, str(rounds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for name, part in zip("xy", parts, strict=True)
@@ -264,7 +265,7 @@ def race(root: Path, how: str, parts: tuple[str, str], rounds: int) -> list[list
 
 def test_of_two_publishers_on_one_partition_just_one_wins_every_round(store) -> None:
     rounds = 8
-    said = race(store.root, "each round once", ("same", "same"), rounds)
+    said = race(store, "each round once", ("same", "same"), rounds)
     assert [sorted(pair) for pair in zip(*said, strict=True)] == [["conflict", "won"]] * rounds
     partition = Partition("rejects", store.night, "same")
     assert generations(store.catalog, "rejects", store.night) == {partition: rounds}
@@ -273,21 +274,21 @@ def test_of_two_publishers_on_one_partition_just_one_wins_every_round(store) -> 
 
 def test_of_two_attempts_at_one_run_just_one_publishes(store) -> None:
     rounds = 8
-    said = race(store.root, "the same run", ("same", "same"), rounds)
+    said = race(store, "the same run", ("same", "same"), rounds)
     assert [sorted(pair) for pair in zip(*said, strict=True)] == [["done", "won"]] * rounds
     assert len(on_disk(store)) == rounds, "the other attempt's files are gone"
 
 
 def test_two_publishers_that_add_to_one_night_never_miss_each_other(store) -> None:
     rounds = 6
-    said = race(store.root, "until it is in", ("one", "two"), rounds)
+    said = race(store, "until it is in", ("one", "two"), rounds)
     assert said == [["won"] * rounds] * 2
     found = generations(store.catalog, "rejects", store.night)
     assert {partition.part: n for partition, n in found.items()} == {"one": rounds, "two": rounds}
 
 
 def test_two_publishers_that_expect_nothing_both_succeed(store) -> None:
-    said = race(store.root, "expecting nothing", ("one", "two"), 4)
+    said = race(store, "expecting nothing", ("one", "two"), 4)
     assert said == [["won"] * 4, ["won"] * 4]
     assert {file.part for file in live_files(store.catalog, "rejects")} == {"one", "two"}
     assert store.sql("SELECT commit_id FROM warehouse_info") == [(8,)]

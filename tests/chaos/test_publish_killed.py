@@ -18,6 +18,8 @@ from warehouse.query import connect
 from warehouse.schema import Partition
 from warehouse.tables import commits, generations, runs, sources, watermarks
 
+pytestmark = pytest.mark.databases
+
 
 class Killed(BaseException):
     """Stands for the end of the process: nothing in the code may catch it."""
@@ -110,27 +112,25 @@ def shown(store) -> list[Any]:
 def recorded(store) -> list[Any]:
     """What the catalog holds, but for the names of files."""
     queries = [
-        select(table).order_by(*table.c) for table in (commits, runs, sources, watermarks)
-    ] + [select(generations).order_by(*generations.primary_key)]
+        select(table).order_by(*table.primary_key)
+        for table in (commits, runs, sources, watermarks, generations)
+    ]
     with store.catalog.read() as connection:
         return [connection.execute(query).all() for query in queries]
 
 
-def reopen(store) -> None:
-    store.catalog.close()
-    store.catalog = Catalog.open(store.root)
-
-
-def test_a_publish_that_is_killed_at_any_step_can_be_repeated(tmp_path, store, monkeypatch) -> None:
+def test_a_publish_that_is_killed_at_any_step_can_be_repeated(
+    tmp_path, store, databases, monkeypatch
+) -> None:
     make = type(store)
-    reference = make(tmp_path / "undisturbed")
+    reference = make(tmp_path / "undisturbed", databases.new())
     first(reference)
     before = shown(reference)
     second(reference)
     after, record = shown(reference), recorded(reference)
     steps = 0
     while True:
-        killed = make(tmp_path / f"killed-{steps}")
+        killed = make(tmp_path / f"killed-{steps}", databases.new())
         first(killed)
         fuse = Fuse(steps + 1)
         try:
@@ -141,7 +141,7 @@ def test_a_publish_that_is_killed_at_any_step_can_be_repeated(tmp_path, store, m
         else:
             break
         assert shown(killed)[:2] in (before[:2], after[:2]), f"half a state at step {steps}"
-        reopen(killed)
+        killed.reopen()
         second(killed)
         assert (shown(killed), recorded(killed)) == (after, record), f"killed at step {steps}"
         killed.catalog.close()
@@ -155,7 +155,7 @@ def test_views_that_a_killed_publish_left_behind_are_healed_by_opening(store, mo
         second(store)
     monkeypatch.undo()
     assert shown(store)[-1] == (1,)
-    reopen(store)
+    store.reopen()
     assert shown(store)[-1] == (2,)
     assert len(store.sql("FROM turns")) == 3
 
@@ -173,9 +173,9 @@ DYING = textwrap.dedent(
     def die(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    root, moment = Path(sys.argv[1]), sys.argv[2]
+    root, url, moment = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     night, now = dt.date(2026, 11, 20), dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC)
-    catalog = Catalog.open(root)
+    catalog = Catalog.open(root, url)
     writer = PartitionWriter(root, Partition("turns", night, "a"))
     writer.write(to_batch("turns", night, []))
     staged = writer.close()
@@ -204,9 +204,10 @@ MOMENTS = {
 def test_a_process_that_is_killed_leaves_all_or_nothing(store, moment: str, turns: int) -> None:
     store.publish("first", store.stage("turns", "a", [store.turn(1)]))
     store.catalog.close()
-    dead = subprocess.run([sys.executable, "-c", DYING, str(store.root), moment], timeout=60)
+    arguments = [str(store.root), store.url, moment]
+    dead = subprocess.run([sys.executable, "-c", DYING, *arguments], timeout=60)
     assert dead.returncode == -9
-    store.catalog = Catalog.open(store.root)
+    store.reopen()
     assert len(store.sql("FROM turns")) == turns
     store.publish("second", store.stage("turns", "a", []))
     assert store.sql("FROM turns") == []

@@ -18,9 +18,9 @@ URL = "s3://warehouse/it's here"
 
 
 @pytest.fixture
-def remote(s3_bucket, make_store, tmp_path):
+def remote(s3_bucket, new_store, tmp_path):
     """A Store whose data files and manifests are in the bucket."""
-    store = make_store(tmp_path / "local", data=URL)
+    store = new_store(tmp_path / "local", data=URL)
     yield store
     store.catalog.close()
 

@@ -1,7 +1,8 @@
 """Numbered migrations: how a catalog of an older version becomes one of today.
 
 A module `mNNNN_what.py` makes version NNNN of the one before; its `upgrade(connection, store)`
-runs in one transaction with all others that are due. A new catalog is made as `tables` says and
+runs in one transaction with all others that are due, and its `clear(store)` after the commit. What
+a kill in between leaves uncleared must harm nobody. A new catalog is made as `tables` says and
 needs none. Older than `OLDEST` a catalog is refused: its rows lack what no migration can add.
 """
 
@@ -10,8 +11,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -45,6 +47,17 @@ def newest() -> int:
 
 def upgrade(connection: Connection, store: Path, version: int) -> None:
     """Bring a catalog from `version` to the newest."""
+    for module in _after(version):
+        module.upgrade(connection, store)
+
+
+def clear(store: Path, version: int) -> None:
+    """Remove the files that only versions since `version` used, once the newest is committed."""
+    for module in _after(version):
+        module.clear(store)
+
+
+def _after(version: int) -> Iterator[Any]:
     for number, name in modules().items():
         if number > version:
-            importlib.import_module(f"{__name__}.{name}").upgrade(connection, store)
+            yield importlib.import_module(f"{__name__}.{name}")
