@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the program."""
+    app.command()(erase)
+
+
+def erase(
+    user: Annotated[
+        list[str],
+        typer.Option("--user", metavar="ID", help="As the logs have it; - reads ids from stdin."),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go, change nothing.")
+    ] = False,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Forget a user: rows, old versions, reports; ingestion keeps them out from then on."""
+    from driftmine import erase as work
+
+    todo = work.dry_run if dry_run else work.run
+    call(home, as_json, quiet, lambda s: todo(s, user))

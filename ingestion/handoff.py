@@ -165,14 +165,18 @@ class Handoff:
                 with suppress(CommitConflict), other.held():
                     other._remove(named)
 
+    def begun(self) -> set[str]:
+        """The paths of all data files that the run has begun."""
+        # A note that is empty was not finished, and its file not begun.
+        return {note.read_text() for note in self.folder.glob(f"{_NOTE}*")} - {""}
+
     def _is_silent(self, now: dt.datetime) -> bool:
         with suppress(FileNotFoundError):  # its attempt has just closed it
             return now.timestamp() - self.folder.stat().st_mtime > _DEAD_AFTER.total_seconds()
         return False
 
     def _remove(self, named: Named) -> None:
-        # A note that is empty was not finished, and its file not begun.
-        noted = {note.read_text() for note in self.folder.glob(f"{_NOTE}*")} - {""}
+        noted = self.begun()
         for path in noted.difference(named(noted)):
             remove(self.store / path)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -182,3 +186,19 @@ class Handoff:
     def _found(self, kind: type[_Kind]) -> list[tuple[Path, _Kind]]:
         paths = sorted(self.folder.glob(f"{kind.__name__}-*.json"))
         return [(path, msgspec.json.decode(path.read_bytes(), type=kind)) for path in paths]
+
+
+def end_killed(root: Path, named: Named) -> set[str]:
+    """Close the folders of all runs that were killed; the data files that runs at work have begun.
+
+    What is closed is not taken up again: a run that is started again begins from the start.
+    """
+    busy: set[str] = set()
+    for folder in sorted(path for path in (root / "staging").glob("*") if path.is_dir()):
+        run = Handoff(root, folder.name)
+        try:
+            with run.held():
+                run._remove(named)
+        except CommitConflict:
+            busy |= run.begun()
+    return busy

@@ -120,7 +120,8 @@ def carry_out(
             known = isinstance(error, DriftmineError)
             reason = str(error) if known else type(error).__name__
             publish.fail(run.catalog, run_id=run.run_id, reason=reason, now=now)
-            if isinstance(error, _STALE):
+            # After an erasure the run has another id: nobody would come back for what it holds.
+            if isinstance(error, _STALE) or publish.erasure(run.catalog) != run.seen.erasure:
                 _clean_up(run, now)
             raise
         _clean_up(run, now)

@@ -11,6 +11,7 @@
     ├── CommitConflict      another run published first: run again; exit 1
     ├── CommitUnknown       the database went away at its commit: run again; exit 1
     ├── LeaseLost           the batch went to another trainer: run again; exit 1
+    ├── ErasureUnfinished   see what is left of the user and where, erase again; exit 1
     ├── CatalogMismatch     upgrade Driftmine, or the warehouse; exit 1
     ├── TrainingFailed      read the message (not a number, no memory), run again; exit 1
     └── QualityLimit        look at the data; nothing was published; exit 3
@@ -74,6 +75,10 @@ class CommitUnknown(DriftmineError):
 
 class LeaseLost(DriftmineError):
     """A batch whose lease ran out and was given away, or was finished before."""
+
+
+class ErasureUnfinished(DriftmineError):
+    """Something of an erased user is still there, or cannot be searched."""
 
 
 class CatalogMismatch(DriftmineError):

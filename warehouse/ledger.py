@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,10 +31,25 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def published(catalog: Catalog) -> list[SourceFile]:
     """The logs that are published, by night and name; one that spans nights is there for each."""
+    with catalog.read() as connection:
+        return _published(connection)
+
+
+def _published(connection: Connection) -> list[SourceFile]:
     columns = [sources.c[name] for name in SourceFile.__struct_fields__]
     rows = select(*columns).order_by(sources.c.log_date, sources.c.name)
-    with catalog.read() as connection:
-        return [SourceFile(**row) for row in connection.execute(rows).mappings()]
+    return [SourceFile(**row) for row in connection.execute(rows).mappings()]
+
+
+def suppressing(
+    connection: Connection, records: Mapping[tuple[dt.date, str], int]
+) -> list[SourceFile]:
+    """The rows of logs of which so many published records, by night and name, are suppressed."""
+    return [
+        msgspec.structs.replace(log, suppressed=log.suppressed + records[log.log_date, log.name])
+        for log in _published(connection)
+        if (log.log_date, log.name) in records
+    ]
 
 
 def read_for(catalog: Catalog) -> dict[tuple[dt.date, str], dt.date]:

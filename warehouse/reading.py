@@ -82,6 +82,13 @@ def query(store: Path, table: str, files: Iterable[StagedFile]) -> str:
     return "\nUNION ALL\n".join(parts)
 
 
+def by_file(paths: Sequence[str], table: str, names: Sequence[str]) -> str:
+    """SQL that reads some columns of files of any shape, and `filename`: the one of these paths."""
+    schema = pa.schema([TABLES[table].field(name) for name in names])
+    listed = ", ".join(map(literal, paths))
+    return f"SELECT *, filename FROM read_parquet([{listed}], schema = {_by_id(schema)})"
+
+
 def _given(field: pa.Field) -> str:
     """A column, with a value where it must have one and the file is older than it."""
     if field.nullable:

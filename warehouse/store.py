@@ -7,6 +7,8 @@ needs no more than a local disk.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -81,3 +83,29 @@ def show_store(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file; one that is gone already is no error."""
     path.unlink(missing_ok=True)
+
+
+def data_files(store: Path) -> set[str]:
+    """Paths of all Parquet files that are there, relative to the store's root; named or not."""
+    if is_local(store):
+        folders = os.walk(store / "data")
+        found = (Path(folder, name) for folder, _, names in folders for name in names)
+        return {p.relative_to(store).as_posix() for p in found if p.suffix == ".parquet"}
+    remote: Any = store
+    root = remote.fs._strip_protocol(str(store))
+    return {
+        path.removeprefix(root).lstrip("/")
+        for path in remote.fs.find(f"{root}/data")
+        if path.endswith(".parquet")
+    }
+
+
+def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The names of a folder's JSON files, and what is in them."""
+    paths = sorted(folder.glob("*.json"), key=lambda path: path.name)
+    if is_local(folder):
+        yield from ((path.name, path.read_bytes()) for path in paths)
+    elif paths:
+        remote: Any = folder  # all at once: one by one each would cost a round trip
+        found = remote.fs.cat([remote.fs._strip_protocol(str(path)) for path in paths])
+        yield from ((path.rpartition("/")[2], data) for path, data in found.items())

@@ -21,6 +21,7 @@ COMMANDS = {
     "sql": {"QUERY", "--format", "--as-of"},
     "report": {"--out"},
     "status": set(),
+    "erase": {"--user", "--dry-run"},
     "models list": set(),
     "models show": {"VERSION"},
     "models promote": {"VERSION"},
