@@ -134,6 +134,7 @@ def _constants(
     )
     held = (
         select(batches, func.count(batch_items.c.turn_id).label("turns"))
+        .select_from(batches)
         .outerjoin(batch_items, batch_items.c.batch_id == batches.c.batch_id)
         .group_by(*batches.c)
         .order_by(batches.c.created_at, batches.c.batch_id)

@@ -1,15 +1,13 @@
 """A publish that is killed anywhere and run again ends as if it had never been killed."""
 
-import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from fuse import Fuse, Killed, killed_everywhere
+from sqlalchemy import select
 
 from warehouse.catalog import Catalog
 from warehouse.ledger import SourceFile
@@ -19,49 +17,6 @@ from warehouse.schema import Partition
 from warehouse.tables import commits, generations, runs, sources, watermarks
 
 pytestmark = pytest.mark.databases
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing in the code may catch it."""
-
-
-class Fuse:
-    """Counts the steps of a publish and kills it at one of them."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.steps = 0
-
-    def step(self, *_: Any) -> None:
-        self.steps += 1
-        if self.steps == self.at:
-            raise Killed
-
-    @contextmanager
-    def lit(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """A step before every statement that writes, every COMMIT, and around every rename."""
-        hooks = {"before_cursor_execute": self._before, "commit": self.step}
-        for name, hook in hooks.items():
-            event.listen(catalog._engine, name, hook)
-        try:
-            with monkeypatch.context() as patched:
-                patched.setattr(os, "replace", self._around(os.replace))
-                yield
-        finally:
-            for name, hook in hooks.items():
-                event.remove(catalog._engine, name, hook)
-
-    def _before(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith("SELECT"):
-            self.step()
-
-    def _around(self, replace: Callable[..., None]) -> Callable[..., None]:
-        def stepping(*paths: Any) -> None:
-            self.step()
-            replace(*paths)
-            self.step()
-
-        return stepping
 
 
 def first(store) -> None:
@@ -128,18 +83,14 @@ def test_a_publish_that_is_killed_at_any_step_can_be_repeated(
     before = shown(reference)
     second(reference)
     after, record = shown(reference), recorded(reference)
+
+    def prepared(step: int):
+        store = make(tmp_path / f"killed-{step}", databases.new())
+        first(store)
+        return store
+
     steps = 0
-    while True:
-        killed = make(tmp_path / f"killed-{steps}", databases.new())
-        first(killed)
-        fuse = Fuse(steps + 1)
-        try:
-            with fuse.lit(killed.catalog, monkeypatch):
-                second(killed)
-        except Killed:
-            steps += 1
-        else:
-            break
+    for steps, killed in killed_everywhere(prepared, lambda s: s.catalog, second, monkeypatch):
         assert shown(killed)[:2] in (before[:2], after[:2]), f"half a state at step {steps}"
         killed.reopen()
         second(killed)
