@@ -23,8 +23,10 @@ from warehouse.discard import discard, unseen
 from warehouse.ledger import SourceFile
 from warehouse.live import LiveFile
 from warehouse.manifest import Manifest, Rewritten
+from warehouse.publish import named
 from warehouse.remains import AtWork
 from warehouse.staging import PartitionWriter, StagedFile
+from warehouse.store import remove
 from warehouse.tables import batch_items, models
 from warehouse.traces import Traces, kept
 from warehouse.views import refresh_if_stale
@@ -127,12 +129,15 @@ def erase(
     ErasureUnfinished where anything of the users is left in the end.
     """
     eraser = _Eraser(Traces(catalog.store, user_keys), note, progress)
-    with catalog.read() as connection:
-        eraser.rewrite(eraser.outline(connection))
-    with catalog.write() as connection:
-        # Once more, now that nothing moves: most often all is as it was, and nothing is read.
-        outline = eraser.outline(connection)
-        commit_id = _commit(connection, catalog, eraser, outline, now)
+    try:
+        with catalog.read() as connection:
+            eraser.rewrite(eraser.outline(connection))
+        with catalog.write() as connection:
+            # Once more, now that nothing moves: most often all is as it was, and nothing is read.
+            outline = eraser.outline(connection)
+            commit_id = _commit(connection, catalog, eraser, outline, now)
+    finally:
+        eraser.clear(catalog)
     refresh_if_stale(catalog)
     with catalog.read() as connection:
         old = unseen(connection)
@@ -168,6 +173,7 @@ class _Eraser:
     ) -> None:
         self.traces = traces
         self._note = note
+        self._begun: list[str] = []
         self._progress = progress
         self._anew: dict[tuple[str, tuple[str, ...]], StagedFile | None] = {}
         self._looked_at: frozenset[str] = frozenset()
@@ -214,9 +220,19 @@ class _Eraser:
             changes.append(Rewritten(path=file.path, anew=self._anew[key]))
         return changes
 
+    def clear(self, catalog: Catalog) -> None:
+        """Remove what was written and no commit has named: others were faster, or it failed."""
+        for path in set(self._begun) - named(catalog, self._begun):
+            remove(catalog.store / path)
+
+    def _begin(self, path: str) -> None:
+        self._begun.append(path)
+        if self._note:
+            self._note(path)
+
     def _without(self, file: LiveFile, prompts: Sequence[str]) -> StagedFile:
         column, values = ("prompt_hash", prompts) if prompts else ("user_key", self.traces.keys)
-        writer = PartitionWriter(self.traces.store, file.partition, self._note)
+        writer = PartitionWriter(self.traces.store, file.partition, self._begin)
         gone = pa.array(values, pa.string())
         for batch in reading.batches(self.traces.store, file, rows=_ROWS):
             writer.write(batch.filter(pc.invert(pc.is_in(batch[column], value_set=gone))))
