@@ -202,9 +202,10 @@ def models_list(session: Session) -> int:
     champion = registry.current(session.home.models, registry.CHAMPION)
     names = reversed(registry.versions(session.home.models))
     manifests = [registry.read(session.home.models, name) for name in names]
+    erased = _erased_turns(session)
     session.console.result(
-        {"champion": champion, "versions": manifests},
-        lambda: render.versions(manifests, champion),
+        {"champion": champion, "versions": manifests, "erased_turns": erased},
+        lambda: render.versions(manifests, champion, erased),
     )
     return 0
 
@@ -214,8 +215,23 @@ def models_show(session: Session, version: str) -> int:
     from training import registry
 
     manifest = registry.read(session.home.models, version)
-    session.console.result(manifest, lambda: render.manifest(manifest))
+    erased = _erased_turns(session).get(manifest.version, 0)
+    session.console.result(
+        msgspec.to_builtins(manifest) | {"erased_turns": erased},
+        lambda: render.manifest(manifest, erased),
+    )
     return 0
+
+
+def _erased_turns(session: Session) -> dict[str, int]:
+    """Version -> turns of its batch whose users were erased since; only those that have any."""
+    from warehouse.streams import registered
+
+    if not session.home.warehouse.exists():  # a registry that was copied alone
+        return {}
+    with session.catalog() as catalog:
+        known = registered(catalog)
+    return {model.version: model.erased_turns for model in known if model.erased_turns}
 
 
 def models_promote(session: Session, version: str) -> int:

@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from driftmine import render
 from driftmine.home import Home
 from driftmine.session import Session
-from warehouse.errors import SettingsError
+from warehouse.errors import ErasureUnfinished, SettingsError
 from warehouse.store import remove
 
 if TYPE_CHECKING:
@@ -40,7 +40,12 @@ def run(session: Session, users: Sequence[str]) -> int:
     keys = _keys(session.home, users)
     with session.catalog() as catalog, session.console.progress() as progress:
         step = session.console.stoppable(progress)
-        report, pages = erase(session.home, catalog, keys, session.now, step)
+        try:
+            report, pages = erase(session.home, catalog, keys, session.now, step)
+        except ErasureUnfinished as error:
+            for line in error.removed:
+                session.console.note(line)
+            raise
     _show(session, report, pages, dry_run=False)
     return 0
 

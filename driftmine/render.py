@@ -133,7 +133,9 @@ def gate(promoted: bool, reasons: Sequence[str]) -> str:
     return "passed: it is the champion now" if promoted else f"held: {'; '.join(reasons)}"
 
 
-def versions(manifests: Sequence[Manifest], champion: str | None) -> RenderableType:
+def versions(
+    manifests: Sequence[Manifest], champion: str | None, erased: dict[str, int]
+) -> RenderableType:
     """The table of `driftmine models list`."""
     if not manifests:
         return Text("No versions yet: `driftmine train` makes one.")
@@ -144,13 +146,14 @@ def versions(manifests: Sequence[Manifest], champion: str | None) -> RenderableT
             manifest.parent,
             manifest.report["pairs"],
             "passed" if manifest.report["gate"]["promote"] else "held",
+            erased.get(manifest.version, 0),
         )
         for manifest in manifests
     ]
-    return grid("", ("version", "made (UTC)", "parent", "pairs", "gate"), rows)
+    return grid("", ("version", "made (UTC)", "parent", "pairs", "gate", "erased turns"), rows)
 
 
-def manifest(shown: Manifest) -> RenderableType:
+def manifest(shown: Manifest, erased: int) -> RenderableType:
     """The page of `driftmine models show`."""
     report = shown.report
     rows = [
@@ -159,6 +162,7 @@ def manifest(shown: Manifest) -> RenderableType:
         ("made", f"{shown.created_at:%Y-%m-%d %H:%M} UTC"),
         ("batch", f"{shown.batch_id}: {len(shown.turn_ids)} turns at commit {shown.snapshot}"),
         ("pairs", report["pairs"]),
+        ("erased turns", f"{erased:,} of its batch, since"),
         ("settings", ", ".join(f"{k} {v}" for k, v in shown.settings.items() if k != "gate")),
         ("files", len(shown.files)),
     ]

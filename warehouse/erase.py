@@ -20,6 +20,7 @@ from warehouse import ledger, manifest, reading, remains
 from warehouse.barred import Bar, barred_by
 from warehouse.catalog import Catalog
 from warehouse.discard import discard, unseen
+from warehouse.errors import ErasureUnfinished
 from warehouse.ledger import SourceFile
 from warehouse.live import LiveFile
 from warehouse.manifest import Manifest, Rewritten
@@ -66,6 +67,14 @@ class ErasureReport(msgspec.Struct, frozen=True, kw_only=True):
     def is_empty(self) -> bool:
         """Whether nothing of the users was found."""
         return not (self.files or self.batch_turns or self.discarded or self.unpublished)
+
+    def lines(self) -> tuple[str, ...]:
+        """A line for each file."""
+        rewritten = (f"{f.path}: {f.removed} rows removed, {f.left} left" for f in self.files)
+        return (
+            *rewritten,
+            *(f"{path}: removed, it was not published" for path in self.unpublished),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +153,14 @@ def erase(
     discard(catalog, old, now=now)
     prompts = {prompt for hashes in outline.prompts.values() for prompt in hashes}
     unpublished, busy = remains.sweep(catalog, eraser.traces.keys, prompts, at_work, now)
-    remains.verify(catalog, eraser.traces.keys, eraser.traces.turn_ids, busy)
     report = outline.report(eraser.traces.keys, commit_id)
-    return msgspec.structs.replace(report, discarded=len(old), unpublished=tuple(unpublished))
+    report = msgspec.structs.replace(report, discarded=len(old), unpublished=tuple(unpublished))
+    try:
+        remains.verify(catalog, eraser.traces.keys, eraser.traces.turn_ids, busy)
+    except ErasureUnfinished as error:
+        error.removed = report.lines()
+        raise
+    return report
 
 
 def conversations(catalog: Catalog, user_keys: Collection[str]) -> set[str]:

@@ -80,6 +80,8 @@ class LeaseLost(DriftmineError):
 class ErasureUnfinished(DriftmineError):
     """Something of an erased user is still there, or cannot be searched."""
 
+    removed: tuple[str, ...] = ()  # what is gone all the same: a line a file
+
 
 class CatalogMismatch(DriftmineError):
     """The catalog was written by a version that this one does not understand."""

@@ -267,8 +267,9 @@ def test_what_a_killed_run_staged_goes_and_what_holds_others_stays(store, users)
 def test_a_run_at_work_that_holds_the_user_is_named_aloud(store, users) -> None:
     users.night(store.night, "1")
     own = store.stage("turns", "late", [store.turn(7, user_key="ann")])
-    with pytest.raises(ErasureUnfinished, match=f"(?s){own.path}.*erase again"):
+    with pytest.raises(ErasureUnfinished, match=f"(?s){own.path}.*erase again") as raised:
         forget(store, at_work=lambda: [own.path])
+    assert len(raised.value.removed) == 6
     assert users.bytes_of("ann") == [own.path], "it is the run's, and all else is gone"
     assert forget(store).unpublished == (own.path,)
 

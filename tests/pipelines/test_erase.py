@@ -1,15 +1,21 @@
 """`driftmine erase` on real runs: what goes, what runs at work leave, and that nothing returns."""
 
-import io
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from driftmine import erase as work
+from driftmine.cli import app
+from driftmine.home import Home
 from ingestion import job
 from ingestion.handoff import Handoff
+from ingestion.hashes import user_key
 from warehouse.catalog import Catalog
 from warehouse.query import night_counts
 
@@ -47,8 +53,6 @@ def home(driftmine: Callable, tmp_path: Path) -> Path:
 
 def holding(home: Path, word: str) -> list[str]:
     """The files of a home in which a word stands, in Parquet files as a value."""
-    import pyarrow.parquet as pq
-
     found = []
     for path in sorted(path for path in home.rglob("*") if path.is_file()):
         if path.suffix == ".parquet":
@@ -62,8 +66,6 @@ def holding(home: Path, word: str) -> list[str]:
 
 def balanced(home: Path) -> tuple[int, int]:
     """Lines in and suppressed of the night."""
-    import datetime as dt
-
     catalog = Catalog.open(home / "warehouse")
     found = night_counts(catalog, dt.date(2026, 11, 1))
     catalog.close()
@@ -111,14 +113,12 @@ def test_nothing_that_was_mined_is_mined_again(driftmine: Callable, home: Path) 
     assert (night["published"], night["dsat"]) == (False, 3)
 
 
-def test_ids_are_read_from_stdin_and_never_said(
-    driftmine: Callable, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("driftmine.erase.sys.stdin", io.StringIO("ann-4711\n\n bob-0815 \n"))
-    done = driftmine("erase", "--user", "-", "--home", home)
+def test_ids_are_read_from_stdin_and_never_said(home: Path) -> None:
+    words = ["erase", "--user", "-", "--home", str(home)]
+    done = CliRunner().invoke(app, words, input="ann-4711\n\n bob-0815 \n")
     assert done.exit_code == 0
     assert "kept out from now on" in done.stdout and "rows removed" in done.stdout
-    assert not any(user in done.stdout + done.stderr for user in USERS)
+    assert not any(user in done.output for user in USERS)
     assert balanced(home) == (6, 6)
     assert [holding(home, user) for user in USERS] == [[], []]
 
@@ -130,8 +130,6 @@ def test_an_unknown_user_is_said_to_be_unknown(driftmine: Callable, home: Path) 
 
 
 def key_of(home: Path) -> str:
-    from ingestion.hashes import user_key
-
     return user_key("ann-4711", bytes.fromhex((home / "user.key").read_text()))
 
 
@@ -183,11 +181,6 @@ def test_a_mining_at_work_publishes_nothing_and_leaves_nothing(
 
 
 def erase_beside(home: Path) -> None:
-    import datetime as dt
-
-    from driftmine import erase as work
-    from driftmine.home import Home
-
     catalog = Catalog.open(home / "warehouse")
     try:
         now = dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
