@@ -88,7 +88,7 @@ def erase(
                 catalog,
                 user_keys,
                 now,
-                at_work=lambda: end_killed(catalog.root, of_catalog),
+                at_work=lambda: end_killed(catalog.root, catalog.store, of_catalog),
                 note=handoff.note,
                 progress=progress,
             )

@@ -38,6 +38,7 @@ class WarehouseOptions:
     data_url: str = ""  # folder or URL (s3://bucket/folder) of the data files; "" = in the home
     retention_days: Annotated[int, Ge(0)] = 30  # how long superseded files can still be read
     orphan_hours: Annotated[int, Ge(1)] = 24  # age at which unpublished files of dead runs go
+    compact_mb: Annotated[int, Ge(1)] = 64  # smaller files of a partition are merged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

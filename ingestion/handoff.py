@@ -89,6 +89,12 @@ class Handoff:
         finally:
             lock.release()
 
+    def is_free(self) -> bool:
+        """Whether no process of this machine is at work in it."""
+        with suppress(CommitConflict), self.held():
+            return True
+        return False
+
     def note(self, path: str) -> None:
         """Say that a data file is about to be written; called by workers."""
         # Not synced, for there may be thousands: what a power cut leaves behind is an orphan.
@@ -159,11 +165,7 @@ class Handoff:
         And the same of every run that was killed long ago.
         """
         self._remove(named)
-        for folder in [path for path in self.folder.parent.iterdir() if path.is_dir()]:
-            other = Handoff(self.root, self.store, folder.name)
-            if other._is_silent(now):
-                with suppress(CommitConflict), other.held():
-                    other._remove(named)
+        close_dead(self.root, self.store, named, now)
 
     def begun(self) -> set[str]:
         """The paths of all data files that the run has begun."""
@@ -188,17 +190,43 @@ class Handoff:
         return [(path, msgspec.json.decode(path.read_bytes(), type=kind)) for path in paths]
 
 
-def end_killed(root: Path, named: Named) -> set[str]:
+def end_killed(root: Path, store: Path, named: Named) -> set[str]:
     """Close the folders of all runs that were killed; the data files that runs at work have begun.
 
     What is closed is not taken up again: a run that is started again begins from the start.
     """
     busy: set[str] = set()
-    for folder in sorted(path for path in (root / "staging").glob("*") if path.is_dir()):
-        run = Handoff(root, folder.name)
+    for run in _all(root, store):
         try:
             with run.held():
                 run._remove(named)
         except CommitConflict:
             busy |= run.begun()
     return busy
+
+
+def close_dead(root: Path, store: Path, named: Named, now: dt.datetime) -> None:
+    """Remove what runs that were killed long ago have left: see `Handoff.close`."""
+    for other in _silent(root, store, now):
+        with suppress(CommitConflict), other.held():
+            other._remove(named)
+
+
+def noted(root: Path, store: Path, now: dt.datetime) -> set[str]:
+    """The data files that runs have begun which are at work, or may be taken up again."""
+    dead = {other.folder for other in _silent(root, store, now) if other.is_free()}
+    found: set[str] = set()
+    for run in _all(root, store):
+        if run.folder not in dead:
+            with suppress(FileNotFoundError):  # it has just ended, and removed what it leaves
+                found |= run.begun()
+    return found
+
+
+def _all(root: Path, store: Path) -> list[Handoff]:
+    folders = sorted(path for path in (root / "staging").glob("*") if path.is_dir())
+    return [Handoff(root, store, folder.name) for folder in folders]
+
+
+def _silent(root: Path, store: Path, now: dt.datetime) -> list[Handoff]:
+    return [run for run in _all(root, store) if run._is_silent(now)]

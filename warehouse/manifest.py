@@ -103,10 +103,20 @@ def next_id(connection: Connection) -> int:
 
 def commit(connection: Connection, store: Path, manifest: Manifest) -> None:
     """Write the manifest, then make its changes in the transaction."""
-    path = store / FOLDER / f"{manifest.commit_id:010d}.json"
+    path = path_of(store, manifest.commit_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     durable.write_whole(path, msgspec.json.encode(manifest))
     apply(connection, manifest)
+
+
+def path_of(store: Path, commit_id: int) -> Path:
+    """Where the manifest of a commit lies."""
+    return store / FOLDER / f"{commit_id:010d}.json"
+
+
+def read(store: Path, commit_id: int) -> Manifest:
+    """The manifest of a commit. Raises msgspec.MsgspecError, OSError."""
+    return msgspec.json.decode(path_of(store, commit_id).read_bytes(), type=Manifest)
 
 
 def read_all(store: Path) -> Iterator[Manifest]:

@@ -7,6 +7,7 @@ needs no more than a local disk.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,16 @@ def show_store(connection: duckdb.DuckDBPyConnection, store: Path) -> None:
     if not is_local(store):
         remote: Any = store
         connection.register_filesystem(remote.fs)
+
+
+def modified(path: Path) -> dt.datetime:
+    """When a file was written, in UTC. Raises OSError."""
+    if is_local(path):
+        return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+    # Not from `stat`, whose time is 1970 where it does not know the store's word for it.
+    remote: Any = path
+    written: dt.datetime = remote.fs.modified(remote.path)
+    return written if written.tzinfo else written.replace(tzinfo=dt.UTC)
 
 
 def remove(path: Path) -> None:

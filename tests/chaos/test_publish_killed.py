@@ -9,7 +9,6 @@ import pytest
 from fuse import Fuse, Killed, killed_everywhere
 from sqlalchemy import select
 
-from warehouse.catalog import Catalog
 from warehouse.ledger import SourceFile
 from warehouse.publish import Seen
 from warehouse.query import connect

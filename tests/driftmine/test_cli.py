@@ -22,6 +22,7 @@ COMMANDS = {
     "report": {"--out"},
     "status": set(),
     "erase": {"--user", "--dry-run"},
+    "maintain": {"--check", "--dry-run"},
     "models list": set(),
     "models show": {"VERSION"},
     "models promote": {"VERSION"},

@@ -1,0 +1,108 @@
+"""Garbage collection: superseded files lose their bytes once nobody may need them any more."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select
+
+from warehouse import discard
+from warehouse.catalog import Catalog
+from warehouse.tables import batches, commits, files, models
+from warehouse.upkeep import Progress, no_progress
+from warehouse.views import refresh_if_stale
+
+# What a batch is drawn from: with these a promoted model's batch can be read again.
+DRAWN = frozenset({"dsat_turns", "system_prompts"})
+
+# Files that lose their bytes before the catalog is told: a kill leaves no more of them untold.
+_AT_ONCE = 200
+
+
+class Garbage(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that are due, and what they would free."""
+
+    paths: tuple[str, ...]
+    bytes: int
+    pinned: int  # files that are as old, and kept for a batch
+
+
+def due(catalog: Catalog, *, retention: dt.timedelta, now: dt.datetime) -> Garbage:
+    """What may go: superseded for as long as `retention` and kept for no batch.
+
+    The time counts from the start of the run that superseded it. Kept are the files that a live
+    lease was drawn at, and of the tables that batches are drawn from, those that a promoted
+    model's was. What an erasure has rewritten is due at once.
+    """
+    with catalog.read() as connection:
+        unseen = set(discard.unseen(connection))
+        rows = _superseded(connection)
+        leased, promoted = _leased(connection, now), _promoted(connection)
+    rewritten = [row for row in rows if row.path in unseen]
+    rest = [row for row in rows if row.path not in unseen]
+    old = [row for row in rest if now - row.committed_at >= retention]
+    free = rewritten + [row for row in old if not _is_pinned(row, leased, promoted)]
+    return Garbage(
+        paths=tuple(row.path for row in free),
+        bytes=sum(row.bytes for row in free),
+        pinned=len(rewritten) + len(old) - len(free),
+    )
+
+
+def collect(
+    catalog: Catalog,
+    garbage: Garbage,
+    *,
+    now: dt.datetime,
+    progress: Progress = no_progress,
+) -> None:
+    """Give up the bytes of what is due: killed in between, it is done again.
+
+    Raises OSError where a file cannot be removed; those before it are gone and said to be.
+    """
+    # Views that a killed run left behind its commit may name what goes.
+    refresh_if_stale(catalog)
+    for start in range(0, len(garbage.paths), _AT_ONCE):
+        progress(start, len(garbage.paths), "files collected")
+        discard.discard(catalog, garbage.paths[start : start + _AT_ONCE], now=now)
+    progress(len(garbage.paths), len(garbage.paths), "files collected")
+
+
+def oldest_readable(catalog: Catalog) -> int:
+    """The commit from which on every one can be read in full; 0 in an empty warehouse."""
+    gone = (files.c.deleted_at.is_not(None), files.c.removed_commit != files.c.added_commit)
+    with catalog.read() as connection:
+        first = connection.execute(select(func.min(commits.c.commit_id))).scalar_one()
+        since = connection.execute(select(func.max(files.c.removed_commit)).where(*gone))
+        return int(since.scalar_one() or first or 0)
+
+
+def _superseded(connection: Connection) -> list[Row[Any]]:
+    names = ("path", "table_name", "bytes", "added_commit", "removed_commit")
+    rows = (
+        select(*(files.c[name] for name in names), commits.c.committed_at)
+        .join(commits, commits.c.commit_id == files.c.removed_commit)
+        .where(files.c.deleted_at.is_(None))
+        .order_by(files.c.removed_commit, files.c.path)
+    )
+    return list(connection.execute(rows))
+
+
+def _leased(connection: Connection, now: dt.datetime) -> Sequence[int]:
+    """The commits that live leases were drawn at."""
+    held = (batches.c.state == "leased", batches.c.expires_at > now)
+    return connection.execute(select(batches.c.snapshot).where(*held).distinct()).scalars().all()
+
+
+def _promoted(connection: Connection) -> Sequence[int]:
+    """The commits that the batches of promoted models were drawn at."""
+    rows = select(batches.c.snapshot).join(models).where(models.c.promoted).distinct()
+    return connection.execute(rows).scalars().all()
+
+
+def _is_pinned(row: Row[Any], leased: Sequence[int], promoted: Sequence[int]) -> bool:
+    drawn = promoted if row.table_name in DRAWN else ()
+    return any(row.added_commit <= at < row.removed_commit for at in (*leased, *drawn))
