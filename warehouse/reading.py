@@ -28,13 +28,14 @@ _SQL_TYPES = {
 
 
 def batches(store: Path, file: StagedFile, *, rows: int) -> Iterator[pa.RecordBatch]:
-    """A file's rows in its table's schema of today, at most `rows` at once.
+    """A file's rows in its table's schema of today, at most `rows` of a row group at once.
 
     Raises OSError, pa.ArrowException where it cannot be read.
     """
     with parquet_file(store / file.path) as parquet:
-        for batch in parquet.iter_batches(rows):
-            yield conform(batch, TABLES[file.table])
+        for group in range(parquet.num_row_groups):  # or few long rows would be as large as many
+            for batch in parquet.iter_batches(rows, row_groups=[group]):
+                yield conform(batch, TABLES[file.table])
 
 
 def columns(store: Path, file: StagedFile, names: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -104,8 +104,8 @@ def _remedy(file: StagedFile) -> str:
 def wrong_books(catalog: Catalog) -> list[Damage]:
     """Where the catalog contradicts itself or its manifests, or a night does not add up."""
     with catalog.read() as connection:
-        known = connection.execute(select(commits.c.commit_id, commits.c.kind)).tuples().all()
-        kinds = dict(known)
+        known = connection.execute(select(commits.c.commit_id, commits.c.kind))
+        kinds = {row.commit_id: row.kind for row in known}
         return [
             *_commits(connection, set(kinds)),
             *_generations(connection),
