@@ -81,7 +81,7 @@ def erase(
     said = conversations(catalog, user_keys)
     pages = list(_remove(_quoting(home.reports, said)))
     of_catalog = partial(named, catalog)
-    handoff = Handoff.of_attempt(catalog.root, "erase")
+    handoff = Handoff.of_attempt(catalog.root, catalog.store, "erase")
     with handoff.held():
         try:
             report = from_warehouse(
