@@ -67,7 +67,7 @@ class Catalog:
         return catalog
 
     @classmethod
-    def connect(cls, root: Path, url: str = "", data: str = "") -> Catalog:
+    def connect(cls, root: Path, url: str | URL = "", data: str = "") -> Catalog:
         """`open`, without a look at what the database holds: for whoever mends it."""
         root = root.resolve()
         root.mkdir(parents=True, exist_ok=True)
@@ -81,6 +81,17 @@ class Catalog:
                 "`postgres`), or leave it empty for SQLite in the home folder."
             ) from error
         return cls(root, open_store(data or root), engine)
+
+    @property
+    def file(self) -> Path | None:
+        """The database's file; None where a server has it."""
+        url = self._engine.url
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    @property
+    def database(self) -> str:
+        """What database it is, for a person: without its password."""
+        return str(self.file or self._engine.url.render_as_string(hide_password=True))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -117,6 +128,23 @@ class Catalog:
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
+
+    def is_free(self) -> bool:
+        """Whether no writer holds it at this moment."""
+        with self._engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection:
+            if self._engine.dialect.name == "postgresql":
+                asked = text("SELECT pg_try_advisory_xact_lock(:key)")
+                return bool(connection.execute(asked, {"key": _WRITERS}).scalar_one())
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.begin().rollback()
+            except OperationalError:
+                return False
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000}")
+        return True
 
     def create_tables(self, connection: Connection) -> None:
         """Make all tables, of the newest version, in an empty database."""
