@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call
+from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call, date
+
+if TYPE_CHECKING:
+    from driftmine.session import Session
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the program."""
+    app.command()(backfill)
+    app.command()(doctor)
     app.command()(erase)
     app.command()(maintain)
+
+
+def backfill(
+    stage: Annotated[str, typer.Option(metavar="STAGE", help="ingest or mine.")],
+    since: Annotated[str, typer.Option("--from", metavar="DATE", help="First log date.")],
+    until: Annotated[str, typer.Option("--to", metavar="DATE", help="Log date to stop before.")],
+    detector: Annotated[
+        str | None, typer.Option(help="Of --stage mine: 'default', or the folder of a detector.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and why; do nothing.")
+    ] = False,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Ingest or mine the log dates in [--from, --to) once more, where anything differs."""
+    first, end = date(since), date(until)
+
+    def work(session: Session) -> int:
+        from driftmine.backfill import Asked, backfill, preview
+
+        asked = Asked(stage=stage, first=first, end=end, detector=detector)
+        return (preview if dry_run else backfill)(session, asked)
+
+    call(home, as_json, quiet, work)
+
+
+def doctor(
+    rebuild_catalog: Annotated[
+        bool,
+        typer.Option("--rebuild-catalog", help="Make a lost catalog again from the manifests."),
+    ] = False,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Look at all that can be wrong, one line each: ok, warning or problem, with what to do."""
+
+    def work(session: Session) -> int:
+        from driftmine.doctor import examine, mend
+
+        return (mend if rebuild_catalog else examine)(session)
+
+    call(home, as_json, quiet, work)
 
 
 def erase(

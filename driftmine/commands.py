@@ -113,7 +113,7 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
 
     options = session.settings.mining
     if detector is not None:
-        options = replace(options, detector=_from_here(detector))
+        options = replace(options, detector=from_here(detector))
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
         days = [day for day in log_dates(catalog, "turns") if first <= day < end]
         reports = []
@@ -286,11 +286,11 @@ def _training(session: Session, change: Mapping[str, Any]) -> Any:
     if method != "drift":
         raise SettingsError(f"--method {method} is unknown; known: drift.")
     if "policy" in change:
-        change = {**change, "policy": _from_here(change["policy"])}
+        change = {**change, "policy": from_here(change["policy"])}
     return replace(session.settings.training, **change)
 
 
-def _from_here(name: str) -> str:
+def from_here(name: str) -> str:
     """A folder as an absolute path, so that it has one name from wherever it is given."""
     return str(Path(name).resolve()) if Path(name).is_dir() else name
 

@@ -94,6 +94,7 @@ def ingest(
         dating=dating,
         options=options,
         secret=user_key,
+        watermark=log_date,
     )
     taken = carry_out(run, now, progress) if due else None
     return report(run, logs, taken)
@@ -159,7 +160,7 @@ def _carry_out(
             seen=msgspec.structs.replace(run.seen, tables={"conversations": head}),
             sources=_sources(run, taken, settled),
             counts=_counts(taken),
-            watermark=run.log_date,
+            watermark=run.watermark,
             now=now,
         )
     return None if commit_id is None else taken
@@ -227,6 +228,7 @@ def _sources(run: Run, taken: Account, settled: Settled) -> list[SourceFile]:
             lines=taken.places.get((night, name), 0),
             duplicates=settled.duplicates[night, name],
             suppressed=taken.suppressed_by_place.get((night, name), 0),
+            reading=run.reading(logs[name]),
         )
         for night, name in sorted(places)
     ]

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -43,6 +44,15 @@ class Run:
     former: frozenset[tuple[dt.date, str]]  # nights that these logs fill already, log by log
     seen: Seen
     handoff: Handoff
+    watermark: dt.date | None  # that publishing moves the stage's to; None: it stays
+
+    def reading(self, log: LogFile) -> str:
+        """Digest of all that the rows of a log depend on: what the ledger keeps of it."""
+        # Not the root: a warehouse that was moved holds what it held.
+        job = msgspec.structs.replace(self.job, root=Path())
+        settings = _fingerprint(self.options, job, self.assembly)
+        said = [version("driftmine"), log.sha256, settings, self.options.near_duplicate_nights]
+        return hash_of(msgspec.json.encode(said))
 
     @property
     def log_date(self) -> dt.date:
@@ -63,8 +73,11 @@ def plan(
     dating: Literal["run", "record"],
     options: IngestionOptions,
     secret: bytes,
+    watermark: dt.date | None,
 ) -> Run:
     """The run that reads these logs, all of them, into `log_date`.
+
+    `watermark`: the night that the stage has come to with it; None for a backfill.
 
     Raises SettingsError where the list of users who opted out cannot be read, MissingExtra where
     Presidio is asked for and is not installed.
@@ -114,6 +127,7 @@ def plan(
         former=former,
         seen=Seen(erasure=erasure, partitions=held),
         handoff=Handoff(catalog.root, catalog.store, run_id),
+        watermark=watermark,
     )
 
 

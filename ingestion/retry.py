@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Literal
 
+from ingestion import again
+from ingestion.again import Dating
 from ingestion.io import Progress
 from ingestion.job import IngestReport, carry_out, report
-from ingestion.logs.places import LogFile, digest, find
 from ingestion.options import IngestionOptions
 from ingestion.plan import plan
-from warehouse import ledger
 from warehouse.catalog import Catalog
-from warehouse.errors import SourceUnavailable
 from warehouse.query import live_files
-
-Dating = Literal["run", "record"]
 
 
 def retry(
@@ -41,8 +36,9 @@ def retry(
     reports: list[IngestReport] = []
     gone: list[str] = []
     for (night, dating), rejected in sorted(_rejected(catalog, log_date, options).items()):
-        found = list(_found(sorted(rejected), options.roots, gone))
-        logs = _still_theirs(catalog, night, found)
+        found, missing = again.find_all(sorted(rejected), options.roots)
+        gone += missing
+        logs = again.still_theirs(catalog, night, found)
         if not logs:
             continue
         run = plan(
@@ -52,6 +48,7 @@ def retry(
             dating=dating,
             options=options,
             secret=user_key,
+            watermark=night,
         )
         formerly = sum(rejected[log.name] for log in logs)
         taken = carry_out(run, now, progress, formerly_rejected=formerly)
@@ -66,35 +63,12 @@ def _rejected(
 
     By the night of the run that read them, and how their records were dated.
     """
-    runs = ledger.read_for(catalog)
-    nights = Counter((night, name) for (_, name), night in runs.items())
+    runs = again.readings(catalog, options)
     rejects = live_files(catalog, "rejects")
     meant = {(runs[f.log_date, f.part], f.part) for f in rejects if log_date in (None, f.log_date)}
     rejected: dict[tuple[dt.date, Dating], Counter[str]] = defaultdict(Counter)
     for file in rejects:
-        night, name = place = runs[file.log_date, file.part], file.part
-        if place in meant:
-            spread = nights[place] > 1 or options.log_date == "record"
-            rejected[night, "record" if spread else "run"][name] += file.rows
+        reading = runs[file.log_date, file.part]
+        if (reading, file.part) in meant:
+            rejected[reading][file.part] += file.rows
     return rejected
-
-
-def _found(names: Sequence[str], roots: Sequence[str], gone: list[str]) -> Iterator[LogFile]:
-    """The logs of these names; those that cannot be had are added to `gone`."""
-    for name in names:
-        try:
-            (log,) = find([name], roots=roots)
-            yield digest(log)
-        except SourceUnavailable:
-            gone.append(name)
-
-
-def _still_theirs(catalog: Catalog, night: dt.date, logs: Sequence[LogFile]) -> list[LogFile]:
-    """Without those that hold by now what another run read: the log of the next night."""
-    runs = ledger.read_for(catalog)
-    others = {
-        (log.name, log.sha256)
-        for log in ledger.published(catalog)
-        if runs[log.log_date, log.name] != night
-    }
-    return [log for log in logs if (log.name, log.sha256) not in others]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
@@ -15,7 +15,7 @@ from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import Progress, run_pipeline, watched
 from mining.card import Card, read_card
 from mining.detector import folder_of, load_detector, thresholds_of
-from mining.harvest import TurnsFile, partitions
+from mining.harvest import TurnsFile, part_of, partitions
 from mining.options import MiningOptions
 from mining.stage import MiningJob, shards
 from mining.tally import ModelCount, Tally, tally
@@ -24,7 +24,7 @@ from warehouse import publish
 from warehouse.barred import Bar, barred
 from warehouse.catalog import Catalog
 from warehouse.publish import Seen
-from warehouse.query import generations, head_run, live_files
+from warehouse.query import detectors, generations, head_run, live_files, stale_dates
 from warehouse.records import SignalKind
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
@@ -64,8 +64,42 @@ def mine(
     run is published, and it can be run again.
     """
     run = _plan(catalog, log_date, options)
+    return _mine(replace(run, watermark=log_date), now, progress)
+
+
+def mine_again(
+    catalog: Catalog,
+    *,
+    log_date: dt.date,
+    options: MiningOptions,
+    now: dt.datetime,
+    progress: Progress | None = None,
+) -> MineReport:
+    """`mine`, for a backfill: the stage's watermark stays where it is."""
+    return _mine(_plan(catalog, log_date, options), now, progress)
+
+
+def why(catalog: Catalog, *, log_date: dt.date, options: MiningOptions) -> str:
+    """Why the night is to be mined with these settings; "": it shows what they give already.
+
+    Raises DetectorUnusable.
+    """
+    run = _plan(catalog, log_date, options)
+    if run.is_done:
+        return ""
+    shown = detectors(catalog, "signals").get(log_date)
+    if shown is None:
+        return "not mined yet"
+    ours = part_of(run.card.name, run.card.version)
+    if shown != ours:
+        return f"{ours} in place of {shown}"
+    return "new turns" if log_date in stale_dates(catalog) else "other settings or opt-outs"
+
+
+def _mine(run: _Run, now: dt.datetime, progress: Progress | None) -> MineReport:
+    catalog = run.catalog
     if run.is_done or not publish.begin(
-        catalog, run_id=run.run_id, stage="mine", log_date=log_date, now=now
+        catalog, run_id=run.run_id, stage="mine", log_date=run.log_date, now=now
     ):
         return _report(run, None)
     with run.handoff.held():
@@ -95,6 +129,7 @@ class _Run:
     seen: Seen
     replaces: Sequence[Partition]
     handoff: Handoff
+    watermark: dt.date | None = None  # that publishing moves the stage's to; None: it stays
 
 
 def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
@@ -146,7 +181,7 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
             "dsat": found.signals.get(SignalKind.DSAT, 0),
             "trainable": found.trainable,
         },
-        watermark=run.log_date,
+        watermark=run.watermark,
         now=now,
     )
     return None if commit_id is None else found

@@ -29,6 +29,7 @@ __all__ = [
     "clustered",
     "commit_at",
     "connect",
+    "detectors",
     "generations",
     "head_run",
     "live_files",
@@ -156,6 +157,12 @@ def stale_dates(catalog: Catalog) -> list[dt.date]:
         mined = live.heads(connection, "signals")
         turns = live.heads(connection, "turns")
     return [log_date for log_date, head in turns.items() if head > mined.get(log_date, 0)]
+
+
+def detectors(catalog: Catalog, table: str) -> dict[dt.date, str]:
+    """The current part ("name@version") of each night of signals or dsat_turns."""
+    with catalog.read() as connection:
+        return live.detectors(connection, table)
 
 
 def head_run(catalog: Catalog, table: str, log_date: dt.date) -> tuple[int, str]:

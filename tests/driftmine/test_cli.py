@@ -16,6 +16,8 @@ COMMANDS = {
     "init": set(),
     "ingest": {"LOGS", "--log-date", "--format", "--retry-rejects"},
     "mine": {"--from", "--to", "--detector"},
+    "backfill": {"--stage", "--from", "--to", "--detector", "--dry-run"},
+    "doctor": {"--rebuild-catalog"},
     "train": {"--policy", "--method", "--max-turns", "--dry-run"},
     "nightly": {"MORE", "--logs", "--log-date"},
     "sql": {"QUERY", "--format", "--as-of"},
