@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,8 @@ from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call, dat
 if TYPE_CHECKING:
     from driftmine.session import Session
 
+warehouse_app = typer.Typer(help="The warehouse, for other engines.")
+
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the program."""
@@ -18,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(erase)
     app.command()(maintain)
+    app.add_typer(warehouse_app, name="warehouse", no_args_is_help=True)
 
 
 def backfill(
@@ -105,3 +109,33 @@ def maintain(
         (True, True): work.check_and_preview,
     }
     call(home, as_json, quiet, by_flags[check, dry_run])
+
+
+@warehouse_app.command("export-iceberg")
+def export_iceberg(
+    catalog: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A catalog of pyiceberg's own settings.")
+    ] = None,
+    catalog_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="A SQL catalog; default: SQLite in --out.")
+    ] = None,
+    namespace: Annotated[str, typer.Option(metavar="NAME", help="Of the tables.")] = "driftmine",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Metadata; default iceberg/ in the home.")
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make Iceberg tables name the live files; no data is copied."""
+    from driftmine import iceberg
+
+    if catalog and (catalog_uri or out):
+        raise typer.BadParameter("--catalog says it all: leave out --catalog-uri and --out.")
+    words: dict[str, Any] = {
+        "catalog": catalog,
+        "uri": catalog_uri,
+        "namespace": namespace,
+        "out": out,
+    }
+    call(home, as_json, quiet, lambda session: iceberg.export(session, **words))

@@ -31,6 +31,7 @@ COMMANDS = {
     "models rollback": set(),
     "detector evaluate": {"FILE", "--detector", "--scores"},
     "detector train": {"FILES", "--out", "--seed"},
+    "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }
 
 
@@ -78,6 +79,10 @@ USAGE = {
     "an unknown command": (("mien",), "mien"),
     "a date that is none": (("ingest", "x.jsonl", "--log-date", "yesterday"), "YYYY-MM-DD"),
     "logs without a name": (("ingest",), "LOGS"),
+    "two Iceberg catalogs": (
+        ("warehouse", "export-iceberg", "--catalog", "lake", "--out", "here"),
+        "--catalog-uri",
+    ),
 }
 
 

@@ -192,3 +192,18 @@ def test_a_folder_that_is_no_detector_is_refused(driftmine: Callable, night: dic
     done = driftmine("mine", "--detector", night["home"], "--home", night["home"], "--json")
     assert done.exit_code == 2
     assert "detector train" in done.json()["message"]
+
+
+def test_the_night_as_iceberg_tables(driftmine: Callable, night: dict, tmp_path: Path) -> None:
+    pytest.importorskip("pyiceberg", reason="needs the extra `iceberg`")
+    from warehouse.iceberg import sql_catalog
+
+    words = ("warehouse", "export-iceberg", "--home", night["home"], "--out", tmp_path / "lake")
+    tables = {table["table"]: table for table in driftmine(*words, "--json").json()["tables"]}
+    assert tables["driftmine.rejects"]["rows"] == night["rejected"]
+    again = driftmine(*words)
+    assert again.exit_code == 0
+    assert "driftmine.turns" in again.stdout
+    lake = sql_catalog(tmp_path / "lake")
+    assert lake.load_table("driftmine.turns").scan().count() == tables["driftmine.turns"]["rows"]
+    lake.close()
