@@ -35,6 +35,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from warehouse.errors import CommitConflict, SettingsError
 from warehouse.live import LiveFile, current, newest_commit
 from warehouse.schema import TABLES
+from warehouse.staging import StagedFile
 from warehouse.store import is_local
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _replace(
     return len(new), len(gone)
 
 
-def data_file(path: str, file: LiveFile) -> DataFile:
+def data_file(path: str, file: StagedFile) -> DataFile:
     """What Iceberg must know of a file, from the catalog alone.
 
     No least and greatest values of its columns: those of texts would quote what users wrote, in
@@ -227,5 +228,4 @@ def data_file(path: str, file: LiveFile) -> DataFile:
         partition=Record((file.log_date - _EPOCH).days),
         record_count=file.rows,
         file_size_in_bytes=file.bytes,
-        spec_id=0,
     )

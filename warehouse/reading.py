@@ -58,11 +58,12 @@ def columns_at(
 def query(store: Path, table: str, files: Iterable[StagedFile]) -> str:
     """SQL that reads all columns of a table from these files, each file named."""
     schema = TABLES[table]
+    digest, place = shape(schema), str(store)
     today: list[str] = []
     older: list[str] = []
     for file in files:
-        same = today if file.shape == shape(schema) else older
-        same.append(literal(str(store / file.path)))
+        same = today if file.shape == digest else older
+        same.append(literal(f"{place}/{file.path}"))
     # Of a file in today's shape the night is taken from the path, so that a query for some nights
     # opens no others; DuckDB cannot do so where it goes by field ids.
     parts = []
