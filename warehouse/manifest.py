@@ -7,7 +7,7 @@ it is committed and when a catalog that was lost is made again out of all manife
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,7 +129,7 @@ def apply(connection: Connection, manifest: Manifest) -> None:
     """Make the changes of a manifest in the catalog; all but the turns of its batch."""
     row = {"commit_id": manifest.commit_id, "kind": manifest.kind, "subject": manifest.subject}
     connection.execute(insert(commits).values(row | {"committed_at": manifest.committed_at}))
-    replaced = _advance(connection, manifest.replaces, manifest.commit_id)
+    replaced = _advance(connection, manifest)
     if manifest.compacted:
         old = update(files).where(files.c.path == bindparam("old"))
         paths = [{"old": path} for path in manifest.compacted]
@@ -149,41 +149,57 @@ def apply(connection: Connection, manifest: Manifest) -> None:
 
 def generation_of(connection: Connection, partition: Partition) -> int:
     """How often a partition was replaced; 0: never published."""
-    newest = select(func.coalesce(func.max(generations.c.generation), 0))
-    return int(connection.execute(newest.where(*_is(generations, partition))).scalar_one())
+    return int(connection.execute(_GENERATION, _named(partition)).scalar_one())
 
 
-def _is(table: Table, partition: Partition) -> tuple[ColumnElement[bool], ...]:
+def _is_named(table: Table) -> tuple[ColumnElement[bool], ...]:
     return (
-        table.c.table_name == partition.table,
-        table.c.log_date == partition.log_date,
-        table.c.part == partition.part,
+        table.c.table_name == bindparam("of_table"),
+        table.c.log_date == bindparam("of_night"),
+        table.c.part == bindparam("of_part"),
     )
 
 
-def _advance(
-    connection: Connection, replaces: Sequence[Partition], commit_id: int
-) -> dict[Partition, int]:
-    """Take the partitions' files out of what is live; the generations of those that come in."""
-    nights = {(partition.table, partition.log_date) for partition in replaces}
+def _named(partition: Partition) -> dict[str, Any]:
+    return {
+        "of_table": partition.table,
+        "of_night": partition.log_date,
+        "of_part": partition.part,
+    }
+
+
+# Made once: to build a statement costs several times what SQLite takes for it.
+_GENERATION = select(func.coalesce(func.max(generations.c.generation), 0)).where(
+    *_is_named(generations)
+)
+_RETIRE = (
+    update(files)
+    .where(*_is_named(files), files.c.removed_commit.is_(None))
+    .values(removed_commit=bindparam("at"))
+)
+
+
+def _advance(connection: Connection, manifest: Manifest) -> dict[Partition, int]:
+    """Take the replaced files out of what is live; the generations of those that come in."""
+    nights = {(partition.table, partition.log_date) for partition in manifest.replaces}
     former = {p: n for night in nights for p, n in generations_of(connection, *night).items()}
-    advanced = {partition: former.get(partition, 0) + 1 for partition in replaces}
-    for partition in former.keys() & advanced.keys():
-        old = update(files).where(*_is(files, partition), files.c.removed_commit.is_(None))
-        connection.execute(old.values(removed_commit=commit_id))
+    after = {partition: former.get(partition, 0) + 1 for partition in manifest.replaces}
+    at = {"at": manifest.commit_id}
+    if old := [_named(partition) | at for partition in former.keys() & after.keys()]:
+        connection.execute(_RETIRE, old)
     rows = [
         {
             "table_name": partition.table,
             "log_date": partition.log_date,
             "part": partition.part,
             "generation": generation,
-            "commit_id": commit_id,
+            "commit_id": manifest.commit_id,
         }
-        for partition, generation in advanced.items()
+        for partition, generation in after.items()
     ]
     if rows:
         connection.execute(insert(generations), rows)
-    return advanced
+    return after
 
 
 def _row(file: StagedFile, generation: int, commit_id: int) -> dict[str, Any]:
