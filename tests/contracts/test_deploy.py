@@ -35,7 +35,7 @@ def test_the_program_understands(command: list[str]) -> None:
 
 def test_every_command_line_was_found() -> None:
     stages = [command[0] for command in COMMANDS]
-    assert stages == ["nightly", "ingest", "mine", "train", "ingest", "mine", "train"]
+    assert stages == ["nightly", "maintain", "ingest", "mine", "train", "ingest", "mine", "train"]
 
 
 @pytest.mark.parametrize("command", [["train", "--forever"], ["dig"]], ids=" ".join)

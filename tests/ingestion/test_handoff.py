@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ingestion.handoff import Handoff, ShardDone
+from ingestion.handoff import Handoff, ShardDone, close_dead, noted
 from warehouse.errors import CommitConflict, CorruptStaging
 from warehouse.records import ReasonCode, Reject
 from warehouse.schema import Partition, to_batch
@@ -152,8 +152,8 @@ def test_a_run_can_be_held_again_after_its_end(tmp_path):
 HOLD_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from ingestion.handoff import Handoff, ShardDone
-handoff = Handoff(Path(sys.argv[1]), Path(sys.argv[1]), "ingest-1")
+from ingestion.handoff import Handoff, ShardDone, close_dead, noted
+handoff = Handoff(Path(sys.argv[1]), Path(sys.argv[1]), \"ingest-1\")
 with handoff.held():
     handoff.note("data/rejects/begun.parquet")
     handoff.finish(ShardDone(shard="s1", name="a", lines=1))
@@ -200,3 +200,24 @@ def test_what_killed_runs_left_behind_is_removed_a_day_later(tmp_path):
 
 def test_it_crosses_processes(handoff):
     assert pickle.loads(pickle.dumps(handoff)).folder == handoff.folder
+
+
+def test_what_runs_have_begun_is_noted_until_they_are_dead(tmp_path):
+    """Silent for long is dead, unless a process holds the run."""
+    assert noted(tmp_path, NOW) == set()
+    paths = {}
+    for name in ("at work", "killed", "killed long ago"):
+        run = Handoff(tmp_path, name)
+        with run.held():
+            paths[name] = _stage(run).path
+    at_work = Handoff(tmp_path, "at work")
+    for name in ("at work", "killed long ago"):
+        old = (NOW - AGED).timestamp()
+        os.utime(tmp_path / "staging" / name, (old, old))
+    os.utime(tmp_path / "staging" / "killed", (NOW.timestamp(), NOW.timestamp()))
+    with at_work.held():
+        os.utime(at_work.folder, (old, old))
+        assert noted(tmp_path, NOW) == {paths["at work"], paths["killed"]}
+        close_dead(tmp_path, _none_named, NOW)
+        assert _data_files(tmp_path) == {paths["at work"], paths["killed"]}
+        assert noted(tmp_path, NOW) == {paths["at work"], paths["killed"]}
