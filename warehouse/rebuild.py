@@ -88,7 +88,7 @@ def _manifests(catalog: Catalog) -> list[Manifest]:
             if read.commit_id != commit_id:
                 trouble.append(f"{name}: holds another commit, {read.commit_id}")
     if not newest:
-        trouble.append("there is none")
+        trouble.append("there is none; where nothing was ever published, run `driftmine init`")
     if trouble:
         raise SourceUnavailable(
             f"{folder}: a catalog is made of all manifests, one a commit:\n{_listed(trouble)}\n"

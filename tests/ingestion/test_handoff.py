@@ -204,7 +204,7 @@ def test_it_crosses_processes(handoff):
 
 def test_what_runs_have_begun_is_noted_until_they_are_dead(tmp_path):
     """Silent for long is dead, unless a process holds the run."""
-    assert noted(tmp_path, NOW) == set()
+    assert noted(tmp_path, tmp_path, NOW) == set()
     paths = {}
     for name in ("at work", "killed", "killed long ago"):
         run = Handoff(tmp_path, name)
@@ -217,7 +217,7 @@ def test_what_runs_have_begun_is_noted_until_they_are_dead(tmp_path):
     os.utime(tmp_path / "staging" / "killed", (NOW.timestamp(), NOW.timestamp()))
     with at_work.held():
         os.utime(at_work.folder, (old, old))
-        assert noted(tmp_path, NOW) == {paths["at work"], paths["killed"]}
-        close_dead(tmp_path, _none_named, NOW)
+        assert noted(tmp_path, tmp_path, NOW) == {paths["at work"], paths["killed"]}
+        close_dead(tmp_path, tmp_path, _none_named, NOW)
         assert _data_files(tmp_path) == {paths["at work"], paths["killed"]}
-        assert noted(tmp_path, NOW) == {paths["at work"], paths["killed"]}
+        assert noted(tmp_path, tmp_path, NOW) == {paths["at work"], paths["killed"]}
