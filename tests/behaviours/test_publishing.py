@@ -308,10 +308,14 @@ READER = textwrap.dedent(
             (commit,), = connection.execute("SELECT commit_id FROM warehouse_info").fetchall()
             shown = connection.execute(
                 "SELECT (SELECT list(DISTINCT content) FROM turns), "
-                "(SELECT list(DISTINCT detail) FROM rejects), (SELECT count(*) FROM turns)"
+                "(SELECT list(DISTINCT detail) FROM rejects), (SELECT count(*) FROM turns), "
+                "(SELECT count(*) FROM signals), (SELECT sum(dsat) FROM dsat_rate_daily), "
+                "(SELECT count(answer) FROM follow_ups)"
             ).fetchall()
         assert commit >= last, (commit, last)
-        expected = [([str(commit)], [str(commit)], 50)] if commit else [(None, None, 0)]
+        expected = [(None, None, 0, 0, None, 0)]
+        if commit:
+            expected = [([str(commit)], [str(commit)], 50, commit, commit, commit)]
         assert shown == expected, (commit, shown)
         last, reads = commit, reads + 1
     print(reads)
@@ -338,11 +342,15 @@ def test_readers_in_other_processes_never_see_half_a_publish(store) -> None:
             digest="", detail=str(commit),
         )  # fmt: skip
         turns = [store.turn(i, content=str(commit)) for i in range(50)]
+        signals = [
+            store.signal(4 * i + 2, answer_turn_id=f"turn-{4 * i + 1}") for i in range(commit)
+        ]
         store.publish(
             f"run-{commit}",
             store.stage("turns", "a", turns[:25]),
             store.stage("turns", "a", turns[25:]),
             store.stage("rejects", "a", [reject]),
+            store.stage("signals", "rules@1", signals),
         )
     for reader in readers:
         reads, errors = reader.communicate(timeout=60)
