@@ -194,9 +194,9 @@ def models_list(
     home: HomeOption = HOME, as_json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """List the versions, newest first."""
-    from driftmine import commands
+    from driftmine import models
 
-    call(home, as_json, quiet, commands.models_list)
+    call(home, as_json, quiet, models.listing)
 
 
 @models_app.command("show")
@@ -207,9 +207,9 @@ def models_show(
     quiet: QuietOption = False,
 ) -> None:
     """Show a version's manifest: parent, data, settings, figures, gate."""
-    from driftmine import commands
+    from driftmine import models
 
-    call(home, as_json, quiet, lambda s: commands.models_show(s, version))
+    call(home, as_json, quiet, lambda s: models.show(s, version))
 
 
 @models_app.command("promote")
@@ -220,9 +220,9 @@ def models_promote(
     quiet: QuietOption = False,
 ) -> None:
     """Make a version that passed its gate the champion."""
-    from driftmine import commands
+    from driftmine import models
 
-    call(home, as_json, quiet, lambda s: commands.models_promote(s, version))
+    call(home, as_json, quiet, lambda s: models.promote(s, version))
 
 
 @models_app.command("rollback")
@@ -230,9 +230,9 @@ def models_rollback(
     home: HomeOption = HOME, as_json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """Make the former champion the champion again."""
-    from driftmine import commands
+    from driftmine import models
 
-    call(home, as_json, quiet, commands.models_rollback)
+    call(home, as_json, quiet, models.rollback)
 
 
 @detector_app.command("evaluate")
