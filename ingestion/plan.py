@@ -48,8 +48,8 @@ class Run:
 
     def reading(self, log: LogFile) -> str:
         """Digest of all that the rows of a log depend on: what the ledger keeps of it."""
-        # Not the root: a warehouse that was moved holds what it held.
-        job = msgspec.structs.replace(self.job, root=Path())
+        # Not the store: a warehouse that was moved holds what it held.
+        job = msgspec.structs.replace(self.job, store=Path())
         settings = _fingerprint(self.options, job, self.assembly)
         said = [version("driftmine"), log.sha256, settings, self.options.near_duplicate_nights]
         return hash_of(msgspec.json.encode(said))
