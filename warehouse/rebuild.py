@@ -47,14 +47,15 @@ def rebuild(root: Path, url: str = "", data: str = "", *, now: dt.datetime) -> R
     must hold none of our tables.
 
     Raises SourceUnavailable, and changes nothing, where a manifest or a live file is missing or
-    damaged; CatalogMismatch where the catalog is of a newer version, or stands in the way.
+    damaged; CatalogMismatch where the catalog is of another version, or stands in the way.
     """
     catalog = Catalog.connect(root, url, data)
     try:
+        known = _newest_of_whole(catalog)
         found = _manifests(catalog)
         unfinished = _unfinished(catalog, found)
         counted = found[:-1] if unfinished else found
-        if _newest_of_whole(catalog) >= len(counted):
+        if known >= len(counted):
             return None
         if catalog.file is None:
             rebuilt = _in_place(catalog, counted, now)
@@ -119,10 +120,11 @@ def _newest_of_whole(catalog: Catalog) -> int:
             known = version(connection)
             if known is None:
                 return -1
-            if known > migrations.newest():
+            if known != migrations.newest():
                 raise CatalogMismatch(
-                    f"{catalog.root}: the catalog has schema version {known}, of a newer Driftmine "
-                    "than this. Nothing was changed; use that one."
+                    f"{catalog.root}: the catalog has schema version {known}, this Driftmine makes "
+                    f"{migrations.newest()}. Nothing was changed: of a newer Driftmine use that "
+                    "one, an older catalog is migrated by any other command."
                 )
             if catalog.file is not None and _damage(connection):
                 return -1

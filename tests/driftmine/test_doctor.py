@@ -158,6 +158,9 @@ BROKEN: dict[str, tuple[Callable[[Home, Any], object], str, str, str]] = {
         "catalog", "problem", "--rebuild-catalog",
     ),
     "a newer catalog": (lambda h, s: set_version(h, 99), "catalog", "problem", "newer Driftmine"),
+    "an older catalog": (
+        lambda h, s: set_version(h, migrations.newest() - 1), "catalog", "warning", "migrates it",
+    ),
     "too old a catalog": (
         lambda h, s: set_version(h, migrations.OLDEST - 1), "catalog", "problem", "too old",
     ),

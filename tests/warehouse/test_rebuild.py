@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
-from warehouse import discard
+from warehouse import discard, migrations
 from warehouse.catalog import Catalog
 from warehouse.errors import CatalogMismatch, LeaseLost, SourceUnavailable
 from warehouse.leases import acquire, finish, heartbeat
@@ -135,12 +135,13 @@ def test_a_catalog_from_an_old_backup_is_brought_up_to_date(store) -> None:
     assert shown(store) == [("turn-2",)]
 
 
-def test_a_newer_catalog_is_left_alone(filled) -> None:
+@pytest.mark.parametrize("version", [migrations.newest() - 1, migrations.newest() + 1])
+def test_a_catalog_of_another_version_is_left_alone(filled, version: int) -> None:
     with filled.catalog.write() as connection:
-        connection.execute(update(schema_version).values(version=99))
+        connection.execute(update(schema_version).values(version=version))
     filled.catalog.close()
     before = everything(filled.root)
-    with pytest.raises(CatalogMismatch, match="newer Driftmine"):
+    with pytest.raises(CatalogMismatch, match=f"schema version {version}"):
         rebuild(filled.root, now=LATER)
     assert everything(filled.root) == before
 
