@@ -51,8 +51,8 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     temporary: Sequence[Stray]
 
 
-# Looks for damage, but for that of files which are given up anyway.
-_Check = Callable[[Catalog, Garbage, Report], list[Damage]]
+_Check = Callable[[Session, Catalog, Report], list[Damage]]
+_Work = Callable[[Session, Catalog, Upkeep, Report], Upkeep]
 
 
 def maintain(session: Session) -> int:
@@ -75,61 +75,45 @@ def check_and_preview(session: Session) -> int:
     return _run(session, _checked, _preview, Upkeep(dry_run=True, checked=True))
 
 
-def _run(
-    session: Session,
-    look: _Check,
-    work: Callable[[Session, Catalog, _Due, Upkeep, Report], Upkeep],
-    report: Upkeep,
-) -> int:
+def _run(session: Session, look: _Check, work: _Work, report: Upkeep) -> int:
     with session.catalog() as catalog, session.console.progress() as shown:
         progress = session.console.stoppable(shown)
-        due = _due(session, catalog)
-        if damage := look(catalog, due.garbage, progress):
+        if damage := look(session, catalog, progress):
             oldest = collect.oldest_readable(catalog)
             done = msgspec.structs.replace(
                 report, damage=tuple(damage), stopped=True, oldest_commit=oldest
             )
         else:
-            done = work(session, catalog, due, report, progress)
+            done = work(session, catalog, report, progress)
     session.console.result(done, lambda: shown_as(done))
     return 1 if done.damage else 0
 
 
-def _due(session: Session, catalog: Catalog) -> _Due:
-    options, now = session.settings.warehouse, session.now
-    age = dt.timedelta(hours=options.orphan_hours)
-    # First: what these runs publish from here on is named when it is looked for.
-    kept = handoff.noted(catalog.root, catalog.store, now)
-    return _Due(
-        orphans=sweep.unnamed(catalog, kept=kept, age=age, now=now),
-        temporary=sweep.temporary(catalog, age=age, now=now),
-        garbage=collect.due(catalog, retention=dt.timedelta(days=options.retention_days), now=now),
-    )
-
-
-def _unchecked(_catalog: Catalog, _garbage: Garbage, _progress: Report) -> list[Damage]:
+def _unchecked(_session: Session, _catalog: Catalog, _progress: Report) -> list[Damage]:
     return []
 
 
-def _checked(catalog: Catalog, garbage: Garbage, progress: Report) -> list[Damage]:
-    given_up = frozenset(garbage.paths)
+def _checked(session: Session, catalog: Catalog, progress: Report) -> list[Damage]:
+    given_up = frozenset(_garbage(session, catalog).paths)
     return [
         *check.wrong_books(catalog),
         *check.damaged_files(catalog, given_up=given_up, progress=progress),
     ]
 
 
-def _carry_out(
-    session: Session, catalog: Catalog, due: _Due, report: Upkeep, progress: Report
-) -> Upkeep:
-    # Before the rest, which needs room.
+def _carry_out(session: Session, catalog: Catalog, report: Upkeep, progress: Report) -> Upkeep:
+    # Before the rest, which needs room. What is due is asked now: a check takes its time.
+    due = _due(session, catalog)
     collect.collect(catalog, due.garbage, now=session.now, progress=progress)
-    sweep.sweep([*due.orphans, *due.temporary])
+    # Dead runs first, each while nobody can take it up: from then on what it wrote is nobody's.
     handoff.close_dead(catalog.root, catalog.store, partial(publish.named, catalog), session.now)
-    groups = _groups(session, catalog)
-    compacted = compact.compact(catalog, groups, now=session.now, progress=progress)
+    sweep.sweep([*_orphans(session, catalog), *due.temporary])
+    gone = [stray for stray in due.orphans if not stray.path.exists()]
+    compacted = compact.compact(
+        catalog, _groups(session, catalog), now=session.now, progress=progress
+    )
     return msgspec.structs.replace(
-        _counted(catalog, due, report),
+        _counted(catalog, msgspec.structs.replace(due, orphans=gone), report),
         compacted_files=compacted.files_before,
         compacted_into=compacted.files_after,
         skipped_groups=compacted.skipped,
@@ -137,15 +121,36 @@ def _carry_out(
     )
 
 
-def _preview(
-    session: Session, catalog: Catalog, due: _Due, report: Upkeep, _progress: Report
-) -> Upkeep:
+def _preview(session: Session, catalog: Catalog, report: Upkeep, _progress: Report) -> Upkeep:
     groups = _groups(session, catalog)
     return msgspec.structs.replace(
-        _counted(catalog, due, report),
+        _counted(catalog, _due(session, catalog), report),
         compacted_files=sum(len(group.files) for group in groups),
         compacted_into=len(groups),
     )
+
+
+def _due(session: Session, catalog: Catalog) -> _Due:
+    return _Due(
+        orphans=_orphans(session, catalog),
+        temporary=sweep.temporary(catalog, age=_age(session), now=session.now),
+        garbage=_garbage(session, catalog),
+    )
+
+
+def _orphans(session: Session, catalog: Catalog) -> list[Stray]:
+    # First: what these runs publish from here on is named when it is looked for.
+    kept = handoff.noted(catalog.root, catalog.store, session.now)
+    return sweep.unnamed(catalog, kept=kept, age=_age(session), now=session.now)
+
+
+def _garbage(session: Session, catalog: Catalog) -> Garbage:
+    retention = dt.timedelta(days=session.settings.warehouse.retention_days)
+    return collect.due(catalog, retention=retention, now=session.now)
+
+
+def _age(session: Session) -> dt.timedelta:
+    return dt.timedelta(hours=session.settings.warehouse.orphan_hours)
 
 
 def _groups(session: Session, catalog: Catalog) -> list[compact.Group]:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from driftmine.cli import app
 from ingestion.handoff import Handoff
 from warehouse.query import live_files
+from warehouse.upkeep import check
 
 LONG_AGO = dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
 DONE = {
@@ -126,3 +127,23 @@ def test_the_files_of_a_run_at_work_are_kept_and_those_of_a_dead_one_go(home) ->
     aged(home, "staging/ingest-1")
     assert maintain(home)[1]["orphan_files"] == 1
     assert not (home.root / other.path).exists()
+
+
+def test_a_dead_run_that_is_taken_up_again_during_the_check_keeps_its_files(
+    home, monkeypatch
+) -> None:
+    run = Handoff(home.root, "ingest-1")
+    with run.held():
+        run.note(home.orphan.path)
+    aged(home, "staging/ingest-1")
+    books = check.wrong_books
+
+    def resumed_meanwhile(catalog):
+        with run.held():
+            home.publish("3", home.orphan)
+        return books(catalog)
+
+    monkeypatch.setattr(check, "wrong_books", resumed_meanwhile)
+    code, done = maintain(home, "--check")
+    assert (code, done["orphan_files"], done["damage"]) == (0, 0, [])
+    assert home.sql("SELECT turn_id FROM turns") == [("turn-3",)]
