@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
+from warehouse.discard import discard
 from warehouse.ledger import SourceFile
 from warehouse.manifest import path_of
 from warehouse.tables import files
@@ -75,6 +76,18 @@ def test_a_superseded_file_is_said_to_be_that(store) -> None:
     assert found.lost == "superseded, no view shows it; commits 1 to 1 lack its rows"
     assert "it goes when its retention ends" in found.remedy
     assert damaged_files(store.catalog, given_up=[old.path]) == []
+
+
+def test_a_file_that_is_collected_during_the_check_is_no_damage(store) -> None:
+    old = store.stage("turns", "a", [store.turn(1)])
+    store.publish("1", old)
+    store.publish("2", replaces={old.partition})
+
+    def collected_meanwhile(done: int, _total: int, _what: str) -> None:
+        if done == 0:
+            discard(store.catalog, [old.path], now=store.now)
+
+    assert damaged_files(store.catalog, progress=collected_meanwhile) == []
 
 
 def test_rows_that_the_catalog_has_otherwise_are_damage(store) -> None:

@@ -39,11 +39,11 @@ def damaged_files(
     catalog: Catalog, *, given_up: Collection[str] = (), progress: Progress = no_progress
 ) -> list[Damage]:
     """Read every byte of every file that the catalog has, but for those that are `given_up`."""
-    rows = select(*COLUMNS, files.c.removed_commit).where(files.c.deleted_at.is_(None))
-    rows = rows.where(files.c.removed_commit.is_distinct_from(files.c.added_commit))
+    gone = files.c.deleted_at.is_not(None) | (files.c.removed_commit == files.c.added_commit)
+    rows = select(*COLUMNS, files.c.removed_commit).where(~gone | files.c.removed_commit.is_(None))
     with catalog.read() as connection:
         found = connection.execute(rows.order_by(files.c.path)).mappings().all()
-    damages = []
+    damages: list[Damage] = []
     for done, row in enumerate(found):
         progress(done, len(found), "files checked")
         file = dict(row)
@@ -51,7 +51,10 @@ def damaged_files(
         if row["path"] not in given_up:
             damages += damage(catalog.store, LiveFile(**file), until)
     progress(len(found), len(found), "files checked")
-    return damages
+    # Meanwhile files may have been erased or collected.
+    with catalog.read() as connection:
+        no_more = set(connection.execute(select(files.c.path).where(gone)).scalars())
+    return [wrong for wrong in damages if wrong.where not in no_more]
 
 
 def damage(store: Path, file: LiveFile, until: int | None) -> list[Damage]:
