@@ -1,5 +1,7 @@
 """An erasure that is killed anywhere and done again ends as if it had never been killed."""
 
+import shutil
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,15 @@ PAGE = "<div>conversation <code>conversation-{}</code></div>"
 
 
 class Place:
-    """A home whose warehouse knows ann and bob, in a live and in a superseded file each."""
+    """A home, and short words for what the test does to it."""
 
     def __init__(self, store: Any) -> None:
         self.store = store
         self.home = Home(store.root.parent)
+
+    def fill(self) -> None:
+        """The warehouse knows ann and bob, in a live and in a superseded file each."""
+        store = self.store
         for run in ("first", "second"):
             rows = [store.turn(i, user_key=("ann", "bob")[i // 4]) for i in range(8)]
             said = [store.dsat(i, user_key=user) for i, user in enumerate(("ann", "bob"))]
@@ -75,22 +81,26 @@ class Place:
         return [rows, pages, runs]
 
 
+@pytest.mark.timeout(900)  # some seventy erasures, each done twice
 def test_an_erasure_that_is_killed_at_any_step_can_be_repeated(
     tmp_path: Path, store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = type(store)
-    reference = Place(make(tmp_path / "undisturbed" / "warehouse"))
+    first = Place(type(store)(tmp_path / "first" / "warehouse"))
+    first.fill()
+    first.store.catalog.close()
+
+    def copy(name: object) -> Place:
+        shutil.copytree(first.home.root, tmp_path / str(name))
+        return Place(type(store)(tmp_path / str(name) / "warehouse"))
+
+    reference = copy("undisturbed")
     before = reference.shown()
     reference.erase()
     after, record, left = reference.shown(), reference.recorded(), reference.left()
     assert "ann" not in str(left) and left[1:] == [["1.html"], []]
     steps = 0
-    for steps, place in killed_everywhere(
-        lambda step: Place(make(tmp_path / f"killed-{step}" / "warehouse")),
-        lambda place: place.store.catalog,
-        Place.erase,
-        monkeypatch,
-    ):
+    catalog = attrgetter("store.catalog")
+    for steps, place in killed_everywhere(copy, catalog, Place.erase, monkeypatch):
         assert place.shown()[:3] in (before[:3], after[:3]), f"half a state at step {steps}"
         place.reopen()
         place.erase()
