@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from warehouse import ledger, manifest, reading, remains
 from warehouse.barred import Bar, barred_by
@@ -34,7 +34,6 @@ from warehouse.views import refresh_if_stale
 
 # Rows that are held in memory at once, and never more than a row group.
 _ROWS = 16_384
-_ASKED_AT_ONCE = 500  # values of one query: databases bound how many
 
 # The tables of which every row is a record that the ledger counts.
 _RECORDS = ("conversations", "seed_pairs")
@@ -213,7 +212,7 @@ class _Eraser:
             sources=ledger.suppressing(connection, records),
             nights=dict(nights),
             models=self.traces.models(lineage),
-            items=_items(connection, sorted(self.traces.turn_ids)),
+            items=remains.in_batches(connection, sorted(self.traces.turn_ids)),
         )
 
     def _look_at_prompts(self, shown: Sequence[LiveFile], found: bool) -> None:
@@ -265,16 +264,16 @@ def _commit(
     barred = set(keys) <= barred_by(connection, Bar.ERASED)
     if barred and not outline.files and not outline.items:
         return None
-    for start in range(0, len(outline.items), _ASKED_AT_ONCE):
-        some = outline.items[start : start + _ASKED_AT_ONCE]
-        connection.execute(delete(batch_items).where(batch_items.c.turn_id.in_(some)))
+    gone = delete(batch_items).where(batch_items.c.turn_id == bindparam("turn"))
+    if outline.items:
+        connection.execute(gone, [{"turn": turn_id} for turn_id in set(outline.items)])
     erased = select(models.c.version, models.c.erased_turns)
     before = {row.version: row.erased_turns for row in connection.execute(erased)}
     commit_id = manifest.next_id(connection)
     change = Manifest(
         commit_id=commit_id,
         kind="erase",
-        subject=f"{len(keys)} users",
+        subject=f"users: {len(keys)}",
         committed_at=now,
         rewritten=eraser.rewrite(outline),
         sources=list(outline.sources),
@@ -283,12 +282,3 @@ def _commit(
     )
     manifest.commit(connection, catalog.store, change)
     return commit_id
-
-
-def _items(connection: Connection, turn_ids: Sequence[str]) -> list[str]:
-    """Those of the turns that batches hold, once for each stream."""
-    found: list[str] = []
-    for start in range(0, len(turn_ids), _ASKED_AT_ONCE):
-        some = batch_items.c.turn_id.in_(turn_ids[start : start + _ASKED_AT_ONCE])
-        found += connection.execute(select(batch_items.c.turn_id).where(some)).scalars()
-    return found

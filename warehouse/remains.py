@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Connection, select
 
 from warehouse import manifest
 from warehouse.catalog import Catalog
@@ -88,9 +88,11 @@ def verify(
     strays = found - named(catalog, found)
     broken = {path for path in strays if not is_whole(catalog.store / path)}
     held = set(_holding(catalog.store, user_keys, (), found - broken))
+    with catalog.read() as connection:
+        batches = {batch_items.name} if in_batches(connection, sorted(turn_ids)) else set()
     left = [
         *sorted(held - set(busy)),
-        *_in_batches(catalog, sorted(turn_ids)),
+        *batches,
         *_in_manifests(catalog.store, user_keys),
         *_in_views(catalog.root, user_keys),
     ]
@@ -108,13 +110,13 @@ def verify(
         )
 
 
-def _in_batches(catalog: Catalog, turn_ids: Sequence[str]) -> Iterator[str]:
-    with catalog.read() as connection:
-        for start in range(0, len(turn_ids), _ASKED_AT_ONCE):
-            some = batch_items.c.turn_id.in_(turn_ids[start : start + _ASKED_AT_ONCE])
-            count = select(func.count()).select_from(batch_items).where(some)
-            if connection.execute(count).scalar_one():
-                yield batch_items.name
+def in_batches(connection: Connection, turn_ids: Sequence[str]) -> list[str]:
+    """Those of the turns that batches hold, once for each stream."""
+    found: list[str] = []
+    for start in range(0, len(turn_ids), _ASKED_AT_ONCE):
+        some = batch_items.c.turn_id.in_(turn_ids[start : start + _ASKED_AT_ONCE])
+        found += connection.execute(select(batch_items.c.turn_id).where(some)).scalars()
+    return found
 
 
 def _in_manifests(store: Path, user_keys: Sequence[str]) -> Iterator[str]:

@@ -232,7 +232,7 @@ def test_the_manifests_name_the_user_in_the_list_of_the_erased_alone(store, user
     users.night(store.night, "1")
     forget(store)
     *_, last = read_all(store.root)
-    assert (last.kind, last.erased, last.subject) == ("erase", ["ann"], "1 users")
+    assert (last.kind, last.erased, last.subject) == ("erase", ["ann"], "users: 1")
     assert len(last.rewritten) == 6 and last.sources[0].suppressed == 2
     texts = [path.read_text() for path in sorted((store.root / "manifests").glob("*.json"))]
     assert ["ann" in text for text in texts] == [False, True]
