@@ -145,12 +145,14 @@ def versions(
             f"{manifest.created_at:%Y-%m-%d %H:%M}",
             manifest.parent,
             manifest.report["pairs"],
-            "passed" if manifest.report["gate"]["promote"] else "held",
-            erased.get(manifest.version, 0),
+            ("passed" if manifest.report["gate"]["promote"] else "held")
+            + (
+                f"; {erased[manifest.version]:,} turns erased" if manifest.version in erased else ""
+            ),
         )
         for manifest in manifests
     ]
-    return grid("", ("version", "made (UTC)", "parent", "pairs", "gate", "erased turns"), rows)
+    return grid("", ("version", "made (UTC)", "parent", "pairs", "gate"), rows)
 
 
 def manifest(shown: Manifest, erased: int) -> RenderableType:
