@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -58,7 +61,8 @@ def acquire(
     held out and users who are not barred. The newest nights come first, and within a night a draw
     by `seed`.
     """
-    with catalog.write() as connection:
+    token = secrets.token_hex(16)
+    with _leasing(catalog, token) as connection:
         _enter(connection, stream)
         _free_expired(connection, stream, now)
         taken = held_turns(connection, stream, now)
@@ -70,7 +74,7 @@ def acquire(
         lease = Lease(
             batch_id=_next_id(connection, stream),
             stream=stream,
-            token=secrets.token_hex(16),
+            token=token,
             snapshot=newest_commit(connection),
             created_at=now,
             expires_at=now + ttl,
@@ -93,7 +97,8 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
     else gives a stream a turn twice. Raises LeaseLost where no batch of that name is finished,
     SnapshotGone where its turns are not kept any more.
     """
-    with catalog.write() as connection:
+    token = secrets.token_hex(16)
+    with _leasing(catalog, token) as connection:
         first = connection.execute(
             select(batches).where(batches.c.batch_id == batch_id, batches.c.state == "finished")
         ).one_or_none()
@@ -109,7 +114,7 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
         lease = Lease(
             batch_id=_next_id(connection, first.stream),
             stream=first.stream,
-            token=secrets.token_hex(16),
+            token=token,
             snapshot=first.snapshot,
             created_at=now,
             expires_at=now + ttl,
@@ -119,6 +124,22 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
         _insert(connection, lease)
     refresh_if_stale(catalog)
     return lease
+
+
+@contextmanager
+def _leasing(catalog: Catalog, token: str) -> Iterator[Connection]:
+    """A write that makes the batch of a token: made, if it is there, whatever was answered."""
+    try:
+        with catalog.write() as connection:
+            yield connection
+    except CommitUnknown as unknown:
+        if asked(catalog, unknown, partial(_state, token=token)) != "leased":
+            raise
+
+
+def _state(connection: Connection, *, token: str) -> str | None:
+    state = select(batches.c.state).where(batches.c.token == token)
+    return connection.execute(state).scalar_one_or_none()
 
 
 @repeated
@@ -153,16 +174,9 @@ def finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime
     try:
         _finish(catalog, lease, model, now)
     except CommitUnknown as unknown:
-        if not asked(catalog, unknown, lambda connection: _is_finished(connection, lease)):
+        if asked(catalog, unknown, partial(_state, token=lease.token)) != "finished":
             _finish(catalog, lease, model, now)  # hours of training are worth a second attempt
     refresh_if_stale(catalog)
-
-
-def _is_finished(connection: Connection, lease: Lease) -> bool:
-    """By its holder: nobody else knows the token."""
-    own = (batches.c.batch_id == lease.batch_id, batches.c.token == lease.token)
-    state = connection.execute(select(batches.c.state).where(*own)).scalar_one_or_none()
-    return state == "finished"
 
 
 def _finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime) -> None:

@@ -7,23 +7,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text, update
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
 
 from warehouse import catalog as module
 from warehouse import migrations
 from warehouse.catalog import Catalog
 from warehouse.errors import CatalogMismatch, CommitConflict, SettingsError, SourceUnavailable
-from warehouse.tables import (
-    commits,
-    metadata,
-    models,
-    schema_version,
-    streams,
-)
-
-TABLES = metadata.sorted_tables
+from warehouse.tables import commits, models, schema_version, streams
 
 
 def add_stream(catalog: Catalog, name: str) -> None:
@@ -36,9 +26,10 @@ def names(catalog: Catalog) -> list[str]:
         return list(connection.execute(select(streams.c.stream)).scalars())
 
 
+@pytest.mark.databases
 def test_a_write_takes_the_lock_before_its_first_statement(store, monkeypatch) -> None:
-    monkeypatch.setattr(module, "BUSY_S", 0)
-    other = Catalog.open(store.root)
+    monkeypatch.setattr(module, "BUSY_S", 0.001)
+    other = Catalog.connect(store.root, store.url)
     with (
         store.catalog.write(),
         pytest.raises(CommitConflict, match="another run held the catalog"),
@@ -48,6 +39,7 @@ def test_a_write_takes_the_lock_before_its_first_statement(store, monkeypatch) -
     other.close()
 
 
+@pytest.mark.databases
 def test_a_write_that_raises_changes_nothing(store) -> None:
     with pytest.raises(KeyError), store.catalog.write() as connection:
         connection.execute(insert(streams).values(stream="half"))
@@ -55,6 +47,7 @@ def test_a_write_that_raises_changes_nothing(store) -> None:
     assert names(store.catalog) == []
 
 
+@pytest.mark.databases
 def test_a_reader_that_never_ends_blocks_no_writer_and_sees_one_state(store) -> None:
     with store.catalog.read() as reader:
         assert reader.execute(select(streams)).all() == []
@@ -77,6 +70,34 @@ def test_settings_of_sqlite(store) -> None:
     }
 
 
+@pytest.mark.databases
+def test_a_reader_that_leaks_its_connection_blocks_no_writer(store, monkeypatch) -> None:
+    monkeypatch.setattr(module, "BUSY_S", 0.001)
+    reader = Catalog.connect(store.root, store.url)
+    leaked = reader.read()
+    leaked.__enter__().execute(select(streams)).all()
+    add_stream(store.catalog, "default")
+    assert names(store.catalog) == ["default"]
+    leaked.__exit__(None, None, None)
+    reader.close()
+
+
+def test_a_postgresql_that_is_set_to_fix_states_early_still_shows_the_writer_before(
+    tmp_path, postgres
+) -> None:
+    url = postgres.new() + "&options=-c%20default_transaction_isolation%3Dserializable"
+    first, second = (Catalog.open(tmp_path / "w", url) for _ in range(2))
+    with first.write() as connection:
+        isolation = connection.execute(text("SHOW transaction_isolation")).scalar_one()
+    with second.read() as connection:
+        read = connection.execute(text("SHOW transaction_isolation")).scalar_one()
+    assert (isolation, read) == ("read committed", "repeatable read")
+    first.close()
+    second.close()
+    postgres.close()
+
+
+@pytest.mark.databases
 def test_references_are_enforced(store) -> None:
     orphan = {
         "version": "v1",
@@ -84,11 +105,13 @@ def test_references_are_enforced(store) -> None:
         "created_at": store.now,
         "promoted": False,
         "manifest_sha256": "",
+        "erased_turns": 0,
     }
     with pytest.raises(IntegrityError), store.catalog.write() as connection:
         connection.execute(insert(models).values(orphan))
 
 
+@pytest.mark.databases
 def test_instants_come_back_aware_and_in_utc(store) -> None:
     at = dt.datetime(2026, 11, 21, 4, tzinfo=dt.timezone(dt.timedelta(hours=1)))
     with store.catalog.write() as connection:
@@ -106,9 +129,10 @@ def test_a_naive_instant_is_refused(store) -> None:
         c.execute(row)
 
 
+@pytest.mark.databases
 def test_opening_again_keeps_what_is_there(store) -> None:
     add_stream(store.catalog, "default")
-    again = Catalog.open(store.root)
+    again = Catalog.open(store.root, store.url)
     assert names(again) == ["default"]
     again.close()
 
@@ -128,19 +152,15 @@ def test_a_url_puts_the_catalog_elsewhere(tmp_path: Path) -> None:
     assert not (tmp_path / "root" / "catalog.db").exists()
 
 
-def test_the_tables_can_be_made_on_postgresql() -> None:
-    made = [str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in TABLES]
-    assert len(made) == 12
-
-
-def test_processes_that_open_a_new_warehouse_at_once_all_succeed(tmp_path: Path) -> None:
+@pytest.mark.databases
+def test_processes_that_open_a_new_warehouse_at_once_all_succeed(tmp_path: Path, databases) -> None:
     code = (
         "import sys; from pathlib import Path; from warehouse.catalog import Catalog; "
-        "Catalog.open(Path(sys.argv[1])).close()"
+        "Catalog.open(Path(sys.argv[1]), sys.argv[2]).close()"
     )
-    root = tmp_path / "new"
+    root, url = tmp_path / "new", databases.empty()
     opened = [
-        subprocess.Popen([sys.executable, "-c", code, str(root)], stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", code, str(root), url], stderr=subprocess.PIPE)
         for _ in range(4)
     ]
     errors = [process.communicate(timeout=60)[1].decode() for process in opened]

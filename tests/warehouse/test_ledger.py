@@ -2,8 +2,11 @@
 
 import datetime as dt
 
+import pytest
+
 from warehouse.ledger import SourceFile, published
 
+pytestmark = pytest.mark.databases
 EARLY, LATE = dt.date(2026, 11, 1), dt.date(2026, 11, 20)
 
 

@@ -26,6 +26,7 @@ from warehouse.schema import Partition
 OTHER_NIGHT = dt.date(2026, 11, 19)
 
 
+@pytest.mark.databases
 def test_live_files_say_what_was_staged_and_which_commit_added_it(store) -> None:
     staged = store.stage("turns", "a", [store.turn(1)])
     store.publish("1", staged)
@@ -36,6 +37,7 @@ def test_live_files_say_what_was_staged_and_which_commit_added_it(store) -> None
     assert (live.generation, live.commit_id) == (1, 1)
 
 
+@pytest.mark.databases
 def test_live_files_of_one_night_and_of_all_detectors(store) -> None:
     store.publish("1", store.stage("signals", "rules@1", []))
     store.publish("2", store.stage("signals", "small@7", []))
@@ -46,6 +48,7 @@ def test_live_files_of_one_night_and_of_all_detectors(store) -> None:
     assert live_files(store.catalog, "turns") == []
 
 
+@pytest.mark.databases
 def test_generations_count_replacements_and_outlive_the_files(store) -> None:
     staged = store.stage("turns", "a", [])
     store.publish("1", staged)
@@ -54,6 +57,7 @@ def test_generations_count_replacements_and_outlive_the_files(store) -> None:
     assert generations(store.catalog, "turns", OTHER_NIGHT) == {}
 
 
+@pytest.mark.databases
 def test_a_night_is_stale_until_it_was_mined_after_its_turns(store) -> None:
     store.publish("1", store.stage("turns", "a", []))
     store.publish("2", store.stage("turns", "a", [], OTHER_NIGHT), night=OTHER_NIGHT)
@@ -64,6 +68,7 @@ def test_a_night_is_stale_until_it_was_mined_after_its_turns(store) -> None:
     assert stale_dates(store.catalog) == [OTHER_NIGHT, store.night]
 
 
+@pytest.mark.databases
 def test_log_dates_and_newest_commit_of_a_table(store) -> None:
     assert (newest_commit(store.catalog), log_dates(store.catalog, "turns")) == (0, [])
     store.publish("1", store.stage("turns", "a", []))
@@ -86,6 +91,7 @@ def reject(reason: str) -> Reject:
     )
 
 
+@pytest.mark.databases
 def test_a_night_is_counted_as_it_stands_now(store) -> None:
     assert night_counts(store.catalog, store.night) == NightCounts(
         log_date=store.night, lines_in=0, conversations=0, near_duplicates=0, turns=0,
@@ -124,6 +130,7 @@ def test_a_night_is_counted_as_it_stands_now(store) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.databases
 def test_a_watermark_only_moves_forward(store) -> None:
     assert watermark(store.catalog, "mine") is None
     store.publish("1", store.stage("signals", "rules@1", []))
