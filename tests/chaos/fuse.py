@@ -78,4 +78,5 @@ def killed_everywhere(
         except Killed:
             yield step, thing
         else:
+            catalog_of(thing).close()
             return

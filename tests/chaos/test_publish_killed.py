@@ -82,6 +82,7 @@ def test_a_publish_that_is_killed_at_any_step_can_be_repeated(
     before = shown(reference)
     second(reference)
     after, record = shown(reference), recorded(reference)
+    reference.catalog.close()
 
     def prepared(step: int):
         store = make(tmp_path / f"killed-{step}", databases.new())
