@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test test-duckdb check bench clean
+.PHONY: nightly test test-duckdb postgres check bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,6 +18,13 @@ test: $(INSTALLED) ## set up, then run the whole test suite
 
 test-duckdb: $(INSTALLED) ## read the warehouse with an older DuckDB, which pip fetches
 	$(BIN)/python -m pytest -m other_duckdb tests/warehouse
+
+postgres: ## install PostgreSQL's server (Debian, Ubuntu; as root), for the tests that need one
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } || { \
+		echo "PostgreSQL's server could not be installed here. Install it by hand (its initdb" \
+			"on the PATH will do), then run again." >&2; exit 1; }
 
 check: $(INSTALLED) ## style, types and import layers, as CI does
 	$(BIN)/ruff check .
