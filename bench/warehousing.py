@@ -16,7 +16,7 @@ erase    one user, of all files.
 acquire  a batch of 5,000 turns. A URL must name an empty database.
 
 2,000,000 turns in 30 nights of 4 files, made at the first call and kept in --folder. All figures
-are milliseconds: median, least, most. --json prints one JSON object.
+are milliseconds: median, least, most; of CPU those of all threads. --json prints one JSON object.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ Taken = dict[str, list[float]]  # what -> milliseconds
 
 @contextmanager
 def timed(taken: Taken, what: str) -> Iterator[None]:
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     yield
     taken.setdefault(what, []).append((time.perf_counter() - began) * 1000)
+    taken.setdefault(f"{what}, CPU", []).append((time.process_time() - cpu) * 1000)
 
 
 def spread(values: Sequence[float]) -> list[float]:

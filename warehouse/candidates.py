@@ -38,9 +38,11 @@ ORDER BY log_date DESC, md5($seed || ':' || turn_id), turn_id LIMIT $n"""
 _HELD_OUT = """
 SELECT turn_id FROM trainable WHERE place(conversation_id) < $holdout
 ORDER BY md5(turn_id), turn_id LIMIT $n"""
+_NIGHTS = "SELECT DISTINCT log_date::VARCHAR FROM dsat_turns SEMI JOIN chosen USING (turn_id)"
 _READ = """
 SELECT DISTINCT ON (position) dsat_turns.*
 FROM dsat_turns JOIN chosen USING (turn_id) ANTI JOIN barred USING (user_key)
+WHERE log_date IN ({})
 ORDER BY position, log_date DESC"""
 _PROMPTS = """
 SELECT DISTINCT ON (prompt_hash) prompt_hash, content
@@ -73,7 +75,11 @@ class Candidates:
         """The turns themselves, in that order: texts are read for no others."""
         ids = pa.array(turn_ids, pa.string())
         self._duckdb.register("chosen", pa.table({"turn_id": ids, "position": range(len(ids))}))
-        rows = self._duckdb.sql(_READ).to_arrow_table().to_pylist()
+        # Named, or the texts of every night are read to find these.
+        nights = [f"DATE '{night}'" for (night,) in self._duckdb.sql(_NIGHTS).fetchall()]
+        if not nights:
+            return ()
+        rows = self._duckdb.sql(_READ.format(", ".join(nights))).to_arrow_table().to_pylist()
         turns = [msgspec.convert(row, DsatTurn) for row in rows]
         return tuple(self._with_prompts(turns))
 
