@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from warehouse import reading
 from warehouse.barred import Bar, barred_by
 from warehouse.catalog import Catalog
-from warehouse.live import current, live
+from warehouse.live import current_readable, readable
 from warehouse.records import DsatTurn, Message
 from warehouse.store import show_store
 
@@ -117,9 +117,9 @@ def candidates(
         found.register("held", _column("turn_id", held))
         found.register("barred", _column("user_key", barred))
         for table in ("dsat_turns", "system_prompts"):
-            files = current(connection, table, as_of=as_of)
+            files = current_readable(connection, table, as_of=as_of)
             found.execute(f"CREATE VIEW {table} AS {reading.query(catalog.store, table, files)}")
-        trained = reading.query(catalog.store, "lineage", live(connection, "lineage"))
+        trained = reading.query(catalog.store, "lineage", readable(connection, "lineage"))
         found.execute(f"CREATE VIEW lineage AS {trained}")
         found.execute(_SETUP)
         yield Candidates(found)

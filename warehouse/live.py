@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -22,6 +23,17 @@ class LiveFile(StagedFile, frozen=True, kw_only=True):
     generation: int  # of its partition
     commit_id: int  # that added it
 
+
+class Readable(NamedTuple):
+    """As much of a published file as it takes to read it. A view may have tens of thousands."""
+
+    log_date: dt.date
+    part: str
+    path: str
+    shape: str | None
+
+
+_File = TypeVar("_File", LiveFile, Readable)
 
 COLUMNS = [
     files.c.table_name.label("table"),
@@ -49,14 +61,28 @@ def live(
     return [_live(dict(row), as_of) for row in found.mappings()]
 
 
-def _live(row: dict[str, object], as_of: int | None) -> LiveFile:
-    if row.pop("deleted_at") is not None:
+def readable(connection: Connection, table: str, *, as_of: int | None = None) -> list[Readable]:
+    """`live`, with less of each file."""
+    columns = (files.c[name] for name in Readable._fields)
+    rows = select(*columns, files.c.deleted_at).where(files.c.table_name == table, shown(as_of))
+    found = connection.execute(rows.order_by(files.c.log_date, files.c.part, files.c.path)).all()
+    for *_, path, _, deleted_at in found:
+        _refuse_gone(path, deleted_at, as_of)
+    return [Readable(*row[:-1]) for row in found]
+
+
+def _live(row: dict[str, Any], as_of: int | None) -> LiveFile:
+    _refuse_gone(row["path"], row.pop("deleted_at"), as_of)
+    return LiveFile(**row)
+
+
+def _refuse_gone(path: str, deleted_at: dt.datetime | None, as_of: int | None) -> None:
+    if deleted_at is not None:
         raise SnapshotGone(
-            f"commit {as_of} cannot be read any more: {row['path']} was superseded and its bytes "
-            "were given up. Name a newer commit; how long superseded files are kept is [warehouse] "
+            f"commit {as_of} cannot be read any more: {path} was superseded and its bytes were "
+            "given up. Name a newer commit; how long superseded files are kept is [warehouse] "
             "retention_days."
         )
-    return LiveFile(**row)  # type: ignore[arg-type]
 
 
 def shown(as_of: int | None) -> ColumnElement[bool]:
@@ -67,13 +93,25 @@ def shown(as_of: int | None) -> ColumnElement[bool]:
     return (files.c.added_commit <= as_of) & stays
 
 
-def current(connection: Connection, table: str, *, as_of: int | None = None) -> list[LiveFile]:
+def current(connection: Connection, table: str) -> list[LiveFile]:
     """The live files that readers see: of a detected table, one detector's a night.
 
     The current detector of a night is the one that was published last for it, and so also where
     it found nothing.
     """
-    found = live(connection, table, as_of=as_of)
+    return _of_current(connection, table, live(connection, table), None)
+
+
+def current_readable(
+    connection: Connection, table: str, *, as_of: int | None = None
+) -> list[Readable]:
+    """`current`, now or after a commit, with less of each file."""
+    return _of_current(connection, table, readable(connection, table, as_of=as_of), as_of)
+
+
+def _of_current(
+    connection: Connection, table: str, found: list[_File], as_of: int | None
+) -> list[_File]:
     if table not in DETECTED:
         return found
     newest = detectors(connection, table, as_of=as_of)

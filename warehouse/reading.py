@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from warehouse.live import Readable
 from warehouse.schema import TABLES, conform, default, field_id, shape
 from warehouse.staging import StagedFile
 from warehouse.store import parquet_file
@@ -55,7 +56,7 @@ def columns_at(
             yield conform(batch, schema)
 
 
-def query(store: Path, table: str, files: Iterable[StagedFile]) -> str:
+def query(store: Path, table: str, files: Iterable[Readable | StagedFile]) -> str:
     """SQL that reads all columns of a table from these files, each file named."""
     schema = TABLES[table]
     digest, place = shape(schema), str(store)
@@ -63,21 +64,19 @@ def query(store: Path, table: str, files: Iterable[StagedFile]) -> str:
     older: list[str] = []
     for file in files:
         same = today if file.shape == digest else older
-        same.append(literal(f"{place}/{file.path}"))
+        same.append(f"{place}/{file.path}")
     # Of a file in today's shape the night is taken from the path, so that a query for some nights
     # opens no others; DuckDB cannot do so where it goes by field ids.
     parts = []
     if today:
         parts.append(
-            f"SELECT {', '.join(schema.names)}\nFROM read_parquet([\n    "
-            + ",\n    ".join(today)
-            + "\n], hive_partitioning = true, hive_types = {'log_date': DATE})"
+            f"SELECT {', '.join(schema.names)}\nFROM read_parquet({_listed(today)}, "
+            "hive_partitioning = true, hive_types = {'log_date': DATE})"
         )
     if older:
         parts.append(
-            f"SELECT {', '.join(map(_given, schema))}\nFROM read_parquet([\n    "
-            + ",\n    ".join(older)
-            + f"\n], schema = {_by_id(schema)})"
+            f"SELECT {', '.join(map(_given, schema))}\nFROM read_parquet({_listed(older)}, "
+            f"schema = {_by_id(schema)})"
         )
     if not parts:
         return empty({field.name: sql_type(field.type) for field in schema})
@@ -89,6 +88,12 @@ def by_file(paths: Sequence[str], table: str, names: Sequence[str]) -> str:
     schema = pa.schema([TABLES[table].field(name) for name in names])
     listed = ", ".join(map(literal, paths))
     return f"SELECT *, filename FROM read_parquet([{listed}], schema = {_by_id(schema)})"
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """A list of texts as one literal, which DuckDB reads several times faster than thousands."""
+    mark = next(mark for mark in "\n\t|" if not any(mark in path for path in paths))
+    return f"string_split({literal(mark.join(paths))}, {literal(mark)})"
 
 
 def _given(field: pa.Field) -> str:

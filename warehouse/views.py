@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from warehouse import durable, reading
 from warehouse.derived import DERIVED, MACROS, ONCE
-from warehouse.live import current, live, newest_commit
+from warehouse.live import current_readable, newest_commit, readable
 from warehouse.reading import literal
 from warehouse.schema import TABLES
 from warehouse.store import show_store
@@ -134,9 +134,9 @@ def _tables(connection: Connection, store: Path, as_of: int | None) -> Iterator[
     for table in TABLES:
         if table == "lineage":
             continue  # its view is a join, and reads the files by another name
-        rows = reading.query(store, table, current(connection, table, as_of=as_of))
+        rows = reading.query(store, table, current_readable(connection, table, as_of=as_of))
         yield _ALL.get(table, table), ONCE.get(table, "{}").format(rows)
-    every = live(connection, "signals", as_of=as_of)
+    every = readable(connection, "signals", as_of=as_of)
     yield "signals_all", reading.query(store, "signals", every)
 
 
@@ -166,7 +166,7 @@ def _constants(
     yield "batches", _constant(_BATCHES, _rows(connection, held))
     yield "models", _constant(_MODELS, _rows(connection, made))
     yield "warehouse_info", _constant(_INFO, [_info(connection, catalog, as_of)])
-    lineage = reading.query(catalog.store, "lineage", live(connection, "lineage", as_of=as_of))
+    lineage = reading.query(catalog.store, "lineage", readable(connection, "lineage", as_of=as_of))
     yield "lineage", ONCE["lineage"].format(lineage)
 
 
