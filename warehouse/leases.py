@@ -86,7 +86,6 @@ def acquire(
             for turn in turns
         ]
         connection.execute(insert(batch_items), rows)
-    refresh_if_stale(catalog)
     return lease
 
 
@@ -122,7 +121,6 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
             reuses=first.reuses or batch_id,
         )
         _insert(connection, lease)
-    refresh_if_stale(catalog)
     return lease
 
 
@@ -159,7 +157,6 @@ def release(catalog: Catalog, lease: Lease) -> None:
     with catalog.write() as connection:
         if connection.execute(released).rowcount == 1:
             connection.execute(delete(batch_items).where(batch_items.c.batch_id == lease.batch_id))
-    refresh_if_stale(catalog)
 
 
 def finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime) -> None:
