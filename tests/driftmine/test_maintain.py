@@ -109,7 +109,7 @@ def test_damage_that_compaction_meets_is_named_too(home) -> None:
 
 
 def test_the_files_of_a_run_at_work_are_kept_and_those_of_a_dead_one_go(home) -> None:
-    alive, dead = Handoff(home.root, "ingest-1"), Handoff(home.root, "ingest-2")
+    alive, dead = Handoff(home.root, home.root, "ingest-1"), Handoff(home.root, home.root, "ingest-2")
     with dead.held():
         dead.note(home.orphan.path)
     aged(home, "staging/ingest-2")
@@ -132,7 +132,7 @@ def test_the_files_of_a_run_at_work_are_kept_and_those_of_a_dead_one_go(home) ->
 def test_a_dead_run_that_is_taken_up_again_during_the_check_keeps_its_files(
     home, monkeypatch
 ) -> None:
-    run = Handoff(home.root, "ingest-1")
+    run = Handoff(home.root, home.root, "ingest-1")
     with run.held():
         run.note(home.orphan.path)
     aged(home, "staging/ingest-1")

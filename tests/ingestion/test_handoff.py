@@ -207,10 +207,10 @@ def test_what_runs_have_begun_is_noted_until_they_are_dead(tmp_path):
     assert noted(tmp_path, tmp_path, NOW) == set()
     paths = {}
     for name in ("at work", "killed", "killed long ago"):
-        run = Handoff(tmp_path, name)
+        run = Handoff(tmp_path, tmp_path, name)
         with run.held():
             paths[name] = _stage(run).path
-    at_work = Handoff(tmp_path, "at work")
+    at_work = Handoff(tmp_path, tmp_path, "at work")
     for name in ("at work", "killed long ago"):
         old = (NOW - AGED).timestamp()
         os.utime(tmp_path / "staging" / name, (old, old))
