@@ -109,7 +109,10 @@ def test_damage_that_compaction_meets_is_named_too(home) -> None:
 
 
 def test_the_files_of_a_run_at_work_are_kept_and_those_of_a_dead_one_go(home) -> None:
-    alive, dead = Handoff(home.root, home.root, "ingest-1"), Handoff(home.root, home.root, "ingest-2")
+    alive, dead = (
+        Handoff(home.root, home.root, "ingest-1"),
+        Handoff(home.root, home.root, "ingest-2"),
+    )
     with dead.held():
         dead.note(home.orphan.path)
     aged(home, "staging/ingest-2")
