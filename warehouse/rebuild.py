@@ -105,9 +105,12 @@ def _unfinished(catalog: Catalog, found: Sequence[Manifest]) -> str:
     With all its files there it counts: what it says was checked by then, and is complete.
     """
     newest = found[-1]
-    named = [*newest.staged, *(change.anew for change in newest.rewritten if change.anew)]
-    sized = sizes(catalog.store, [file.path for file in named])
-    whole = all(sized[file.path] == file.bytes for file in named)
+    anew = {change.path: change.anew for change in newest.rewritten if change.anew}
+    begun = [*newest.staged, *anew.values()]
+    sized = sizes(catalog.store, [*(file.path for file in begun), *anew])
+    # Where the old bytes are gone there was a commit, and the new ones may be collected since.
+    kept = [*newest.staged, *(file for old, file in anew.items() if sized[old] is not None)]
+    whole = all(sized[file.path] == file.bytes for file in kept)
     return "" if whole else f"{newest.commit_id:010d}.json ({newest.subject})"
 
 

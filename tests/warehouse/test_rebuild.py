@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from warehouse import discard, migrations
 from warehouse.catalog import Catalog
+from warehouse.erase import erase
 from warehouse.errors import CatalogMismatch, LeaseLost, SourceUnavailable
 from warehouse.leases import acquire, finish, heartbeat
 from warehouse.manifest import FOLDER, Manifest, ModelVersion
@@ -18,6 +19,7 @@ from warehouse.rebuild import Rebuilt, rebuild
 from warehouse.schema import Partition
 from warehouse.streams import fresh, held
 from warehouse.tables import files, schema_version
+from warehouse.upkeep.collect import collect, due
 
 LATER = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -241,6 +243,22 @@ def test_a_killed_commit_is_no_reason_to_mend_a_whole_catalog(filled) -> None:
     next_manifest(filled, staged=[staged], replaces=[staged.partition])
     (filled.root / staged.path).unlink()
     assert rebuild(filled.root, now=LATER) is None
+
+
+def test_what_an_erasure_wrote_and_was_collected_since_is_no_sign_of_a_kill(store) -> None:
+    """The newest commit is the erasure; a superseded file of the two that it wrote is gone."""
+    for run in ("1", "2"):
+        turns = [store.turn(i, user_key=user) for i, user in enumerate(("ann's", "bob's"))]
+        store.publish(run, store.stage("turns", "a", turns))
+    erase(store.catalog, ["ann's"], store.now)
+    garbage = due(store.catalog, retention=dt.timedelta(), now=store.now)
+    collect(store.catalog, garbage, now=store.now)
+    assert len(garbage.paths) == 1
+    lose(store)
+    rebuilt = rebuild(store.root, now=LATER)
+    assert (rebuilt.commits, rebuilt.gone_files, rebuilt.unfinished) == (3, 3, "")
+    store.reopen()
+    assert store.sql("SELECT user_key FROM turns") == [("bob's",)]
 
 
 def test_superseded_files_that_are_gone_are_said_to_be(filled) -> None:
