@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
-from warehouse import migrations, views
+from warehouse import faults, migrations, views
 from warehouse.errors import (
     CatalogMismatch,
     CommitConflict,
@@ -39,7 +39,6 @@ BUSY_S = 60
 
 # Of PostgreSQL's advisory locks, within a database: the writers'. Any number, the same for ever.
 _WRITERS = 0x6472_6966_746D_696E  # "driftmin"
-_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code for a lock that was waited for in vain
 
 
 class Catalog:
@@ -116,7 +115,7 @@ class Catalog:
             except OperationalError as error:
                 if transaction is not None:
                     transaction.rollback()
-                if not _is_busy(error):
+                if not faults.is_busy(error):
                     raise
                 raise CommitConflict(
                     f"{self.root}: another run held the catalog for over {BUSY_S} s. Nothing was "
@@ -171,7 +170,7 @@ class Catalog:
             try:
                 yield connection
             except DBAPIError as error:
-                if not error.connection_invalidated:
+                if not faults.is_unavailable(error):
                     raise
                 raise self._unavailable(error) from error
 
@@ -188,8 +187,8 @@ class Catalog:
 
     def _unavailable(self, error: DBAPIError) -> SourceUnavailable:
         return SourceUnavailable(
-            f"{self.root}: its catalog does not answer or is damaged ({_said(error)}). Check that "
-            "the database runs, that it can be written, and that its disk has room; a catalog "
+            f"{self.root}: its catalog does not answer or is damaged ({faults.said(error)}). Check "
+            "that the database runs, that it can be written, and that its disk has room; a catalog "
             "that is lost is made again from the manifests: `driftmine doctor --rebuild-catalog`. "
             "Then run again."
         )
@@ -256,24 +255,12 @@ def _committed(connection: Connection, transaction: Any) -> Iterator[None]:
         if not error.connection_invalidated:
             raise
         raise CommitUnknown(
-            f"The catalog's database went away while it committed ({_said(error)}): whether it "
-            "did is not known. What is published is whole; check the database and run again."
+            f"The catalog's database went away while it committed ({faults.said(error)}): whether "
+            "it did is not known. What is published is whole; check the database and run again."
         ) from error
     except BaseException:
         connection.invalidate()  # nobody may go on with a connection in an unknown state
         raise
-
-
-def _is_busy(error: OperationalError) -> bool:
-    """Whether it says, in whatever language, that another writer held the catalog too long."""
-    if isinstance(error.orig, sqlite3.OperationalError):
-        return error.orig.sqlite_errorcode == sqlite3.SQLITE_BUSY
-    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
-
-
-def _said(error: DBAPIError) -> str:
-    """The database's own words, in one line."""
-    return " ".join(str(error.orig).split())
 
 
 def _engine(url: str | URL) -> Engine:

@@ -10,7 +10,8 @@ import datetime as dt
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 
 from warehouse.errors import CorruptStaging
 from warehouse.schema import TABLES, Partition, shape
-from warehouse.store import is_local, parquet_file
+from warehouse.store import is_local, parquet_file, remove
 
 # A row group is flushed at whichever comes first; 100k rows is the low end of what scans well,
 # 64 MB keeps one writer's memory flat when texts are long.
@@ -72,12 +73,16 @@ class _HashingFile:
         self._file.flush()
 
     def close(self) -> None:
-        # On the disk before a commit can name it; an object store says so by closing.
-        if self._is_local:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
+        if self.closed:
+            return
         self.closed = True
+        # On the disk before a commit can name it; an object store says so by closing.
+        try:
+            if self._is_local:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
@@ -94,6 +99,7 @@ class PartitionWriter:
         self, store: Path, partition: Partition, note: Callable[[str], object] | None = None
     ) -> None:
         self.partition = partition
+        self._store = store
         self._schema = TABLES[partition.table]
         folder = Path("data") / partition.table / f"log_date={partition.log_date.isoformat()}"
         if is_local(store):
@@ -132,15 +138,17 @@ class PartitionWriter:
         for name in ("event_ts",):
             if name in self._schema.names:
                 self._widen(name, table.column(name))
-        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
+        with self._given_up_on_error():
+            self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
         self._rows += table.num_rows
         self._pending, self._pending_rows, self.pending_bytes = [], 0, 0
 
     def close(self) -> StagedFile:
         """Finish the file. The writer cannot be used afterwards."""
         self.flush()
-        self._writer.close()
-        self._file.close()
+        with self._given_up_on_error():
+            self._writer.close()
+            self._file.close()
         return StagedFile(
             table=self.partition.table,
             log_date=self.partition.log_date,
@@ -152,6 +160,18 @@ class PartitionWriter:
             stats={name: [_text(low), _text(high)] for name, (low, high) in self._stats.items()},
             shape=shape(self._schema),
         )
+
+    @contextmanager
+    def _given_up_on_error(self) -> Iterator[None]:
+        """Of a disk that is full, say: the half of a file would only take up more of it."""
+        try:
+            yield
+        except OSError:
+            self._writer.is_open = False  # or it tries to go on when it is collected
+            with suppress(OSError):
+                self._file.close()
+            remove(self._store / self._path)
+            raise
 
     def _widen(self, name: str, column: pa.ChunkedArray) -> None:
         bounds = pc.min_max(column).as_py()

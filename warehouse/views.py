@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from warehouse import durable, reading
 from warehouse.derived import DERIVED, MACROS, ONCE
+from warehouse.errors import SourceUnavailable
 from warehouse.live import current_readable, newest_commit, readable
 from warehouse.reading import literal
 from warehouse.schema import TABLES
@@ -235,8 +236,15 @@ def _swap_database(path: Path, text: str, store: Path) -> None:
             connection.execute("USE memory")
             connection.execute("DETACH made")
         os.replace(beside, path)
+    except duckdb.Error as error:
+        raise SourceUnavailable(
+            f"{path}: the views cannot be made ({type(error).__name__}). What is published is "
+            "whole, and they are made when the warehouse is opened next. Check that the disk has "
+            "room and that every data file is there (`driftmine maintain --check`), then run again."
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
+        beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
     # What a reader who had opened it for writing left behind belongs to the file that is gone.
     path.with_name(path.name + ".wal").unlink(missing_ok=True)
     durable.sync_folder(path.parent)
