@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test test-duckdb postgres check bench clean
+.PHONY: nightly test chaos test-duckdb postgres check bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,6 +15,9 @@ nightly: $(INSTALLED) ## set up, then run the main job on the example logs
 
 test: $(INSTALLED) ## set up, then run the whole test suite
 	$(BIN)/python -m pytest
+
+chaos: $(INSTALLED) ## kill the warehouse's processes 200 times, at random
+	$(BIN)/python -m pytest -m chaos tests/chaos
 
 test-duckdb: $(INSTALLED) ## read the warehouse with an older DuckDB, which pip fetches
 	$(BIN)/python -m pytest -m other_duckdb tests/warehouse
