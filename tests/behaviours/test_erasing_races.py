@@ -36,6 +36,7 @@ def meanwhile(monkeypatch, happens) -> None:
     monkeypatch.setattr(module, "_commit", after)
 
 
+@pytest.mark.databases
 def test_what_was_staged_before_cannot_be_published_after(store, users) -> None:
     users.night(store.night, "1")
     seen = Seen(erasure=erasure(store.catalog))
@@ -48,6 +49,7 @@ def test_what_was_staged_before_cannot_be_published_after(store, users) -> None:
     assert store.publish("late", store.stage("turns", "late", [store.turn(8)])) == 3
 
 
+@pytest.mark.databases
 def test_a_publish_in_the_middle_is_rewritten_too(store, users, monkeypatch) -> None:
     users.night(store.night, "1")
     meanwhile(monkeypatch, lambda: users.night(store.night.replace(day=19), "2"))
@@ -91,6 +93,7 @@ def test_two_erasures_at_once_forget_both(store, users, monkeypatch) -> None:
     }, "what the slower one wrote in vain is gone"
 
 
+@pytest.mark.databases
 def test_of_two_erasures_of_one_user_at_once_one_commits(store, users, monkeypatch) -> None:
     users.night(store.night, "1")
     meanwhile(monkeypatch, lambda: forget(store))
