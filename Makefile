@@ -14,7 +14,7 @@ nightly: $(INSTALLED) ## set up, then run the main job on the example logs
 	$(BIN)/driftmine nightly --logs 'examples/logs/*.jsonl*' --log-date 2026-11-01
 
 test: $(INSTALLED) ## set up, then run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 chaos: $(INSTALLED) ## kill the warehouse's processes 200 times, at random
 	$(BIN)/python -m pytest -m chaos tests/chaos
