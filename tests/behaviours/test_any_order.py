@@ -116,14 +116,23 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.at_work)
     @rule(n=which)
     def ends(self, n: int) -> None:
-        run = self.at_work.pop(n % len(self.at_work))
+        self.try_to_end(self.at_work.pop(n % len(self.at_work)))
+
+    @rule(stage=stages, night=nights, part=parts, ids=rows)
+    def is_overtaken(self, stage, night, part, ids) -> None:
+        slow = Run(self, stage, night, part, ids)
+        self.made += 1
+        self.publishes(stage, night, 1 - part, ids, True)
+        self.try_to_end(slow)
+
+    def try_to_end(self, run: Run) -> None:
         if run.wins(self.book):
             self.end(run, run.night)
-        else:
-            # An erasure has removed those of its files that held the user.
-            self.happened["conflict"] += 1
-            with pytest.raises((CommitConflict, CorruptStaging)):
-                run.publish(self, run.night)
+            return
+        self.happened["conflict"] += 1
+        # An erasure has removed those of its files that held the user.
+        with pytest.raises((CommitConflict, CorruptStaging)):
+            run.publish(self, run.night)
 
     def end(self, run: Run, watermark: dt.date | None) -> None:
         run.publish(self, watermark)
@@ -186,7 +195,17 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.book.leases)
     @rule(n=which)
     def reuses(self, n: int) -> None:
-        first = self.lease(n)
+        self.reuse(self.lease(n))
+
+    @precondition(lambda self: self.book.models)
+    @rule(n=which)
+    def trains_again(self, n: int) -> None:
+        known, trained = len(self.book.leases), list(self.book.models.values())
+        self.reuse(trained[n % len(trained)][0])
+        if len(self.book.leases) > known:
+            self.finishes(known, False)
+
+    def reuse(self, first: Held) -> None:
         words = {"ttl": 2 * HOUR, "now": self.now}
         if first.state != "finished":
             if first.state != "lost":  # its name may be another's by now
@@ -309,6 +328,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert sorted(found, key=str) == expected[table]
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(900)
 @pytest.mark.databases
 def test_any_order_of_work_agrees_with_the_book(databases, new_store, monkeypatch) -> None:

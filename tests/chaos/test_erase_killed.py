@@ -7,15 +7,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from fuse import killed_everywhere
 from sqlalchemy import select
 
 from driftmine import erase as work
 from driftmine.home import Home
+from tests.chaos.fuse import killed_everywhere
 from warehouse.catalog import Catalog
 from warehouse.ledger import SourceFile
 from warehouse.query import connect
 from warehouse.tables import barred_users, batch_items, commits, files, generations, models, sources
+
+pytestmark = pytest.mark.chaos
 
 PAGE = "<div>conversation <code>conversation-{}</code></div>"
 

@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fuse import killed_everywhere
 from sqlalchemy import select
 
+from tests.chaos.fuse import killed_everywhere
 from warehouse.errors import LeaseLost
 from warehouse.leases import Lease, acquire, finish, release, reuse
 from warehouse.manifest import ModelVersion
+from warehouse.query import refresh_if_stale
 from warehouse.streams import lineage, registered
 from warehouse.tables import batch_items, batches, commits, files, generations, models
 from warehouse.upkeep.check import wrong_books
+
+pytestmark = pytest.mark.chaos
 
 HOUR = dt.timedelta(hours=1)
 WORDS = {"stream": "default", "minimum": 1, "holdout": 0, "ttl": HOUR, "seed": 0}
@@ -79,7 +82,8 @@ class Place:
             return [sorted(map(str, connection.execute(query))) for query in queries]
 
     def shown(self) -> list[Any]:
-        """What the views show of batches, models and lineage."""
+        """What the views show of batches, models and lineage, made anew: a lease is no commit."""
+        refresh_if_stale(self.catalog)
         return [
             self.store.sql("SELECT batch_id, state, turns, reuses FROM batches ORDER BY ALL"),
             self.store.sql("FROM models ORDER BY ALL"),
@@ -149,7 +153,7 @@ def test_a_finish_that_is_killed_at_any_step_can_be_repeated(prepared, monkeypat
 
 @pytest.mark.parametrize("work", [Place.acquires, Place.releases])
 def test_what_changes_only_the_catalog_is_all_or_nothing(prepared, monkeypatch, work) -> None:
-    assert killed_and_repeated(prepared, monkeypatch, work) > 3
+    assert killed_and_repeated(prepared, monkeypatch, work) > 2
 
 
 def test_turns_of_a_finish_that_was_killed_are_never_leased_again(prepared, monkeypatch) -> None:
@@ -179,4 +183,4 @@ def test_a_reuse_that_is_killed_at_any_step_can_be_repeated(prepared, monkeypatc
         assert {turn.turn_id for turn in place.third.turns} == set(lineage(place.catalog, "first"))
         place.agrees_with_itself()
         place.catalog.close()
-    assert kills > 3, "the fuse was never lit"
+    assert kills > 2, "the fuse was never lit"

@@ -17,6 +17,8 @@ from warehouse.upkeep.collect import collect, due
 from warehouse.upkeep.compact import compact, plan
 from warehouse.upkeep.sweep import sweep, temporary, unnamed
 
+pytestmark = pytest.mark.chaos
+
 MB = 2**20
 KEPT = dt.timedelta(days=30)
 

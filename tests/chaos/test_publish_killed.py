@@ -6,9 +6,9 @@ import textwrap
 from typing import Any
 
 import pytest
-from fuse import Fuse, Killed, killed_everywhere
 from sqlalchemy import select
 
+from tests.chaos.fuse import Fuse, Killed, killed_everywhere
 from warehouse.ledger import SourceFile
 from warehouse.publish import Seen
 from warehouse.query import connect
