@@ -7,12 +7,17 @@ import pytest
 from upath import UPath
 
 from warehouse.catalog import Catalog
+from warehouse.erase import erase
 from warehouse.errors import CatalogMismatch, CorruptStaging, MissingExtra, SettingsError
 from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion, read_all
 from warehouse.query import connect, live_files, snapshot
 from warehouse.staging import verify
 from warehouse.store import open_store, remove
+from warehouse.upkeep.check import damaged_files, wrong_books
+from warehouse.upkeep.collect import collect, due
+from warehouse.upkeep.compact import compact, plan
+from warehouse.upkeep.sweep import sweep, unnamed
 
 URL = "s3://warehouse/it's here"
 
@@ -103,3 +108,34 @@ def test_a_store_that_cannot_be_used_says_what_to_do(url, error, says) -> None:
 def test_a_local_store_is_a_plain_absolute_path(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert open_store("here") == Path(tmp_path / "here")
+
+
+def test_a_user_is_erased_and_every_object_of_theirs_is_gone(remote, s3_bucket) -> None:
+    turns = [remote.turn(i, user_key=("ann", "bob")[i // 4]) for i in range(8)]
+    remote.publish("1", remote.stage("turns", "a", turns))
+    remote.publish("2", remote.stage("turns", "a", turns[:6]))
+    before = s3_bucket()
+    report = erase(remote.catalog, ["ann"], remote.now)
+    assert sorted((file.removed, file.left) for file in report.files) == [(4, 2), (4, 4)]
+    data = {key for key in s3_bucket() if "/data/" in key}
+    assert len(data) == 2 and not data & before
+    for commit, left in ((1, 4), (2, 2)):
+        with snapshot(remote.catalog, commit) as seen:
+            rows = seen.execute("SELECT user_key, count(*) FROM turns GROUP BY ALL").fetchall()
+        assert rows == [("bob", left)]
+
+
+def test_upkeep_compacts_collects_and_sweeps_objects(remote, s3_bucket) -> None:
+    files = [remote.stage("turns", "a", [remote.turn(i)]) for i in range(3)]
+    remote.publish("1", *files)
+    orphan = remote.stage("turns", "a", [remote.turn(9)])
+    later, none = remote.now + dt.timedelta(days=40), dt.timedelta()
+    catalog = remote.catalog
+    compact(catalog, plan(catalog, target=2**20), now=later)
+    collect(catalog, due(catalog, retention=none, now=later), now=later)
+    sweep(unnamed(catalog, kept=(), age=none, now=dt.datetime.now(dt.UTC)))
+    (live,) = live_files(catalog, "turns")
+    data = {key for key in s3_bucket() if "/data/" in key}
+    assert live.rows == 3 and live.path not in {orphan.path, *(file.path for file in files)}
+    assert data == {f"{URL.removeprefix('s3://warehouse/')}/{live.path}"}
+    assert damaged_files(catalog) == wrong_books(catalog) == []
