@@ -109,6 +109,9 @@ def train(
     ] = None,
     method: Annotated[str | None, typer.Option(help="drift")] = None,
     max_turns: Annotated[int | None, typer.Option(min=1, help="Most turns of a batch.")] = None,
+    reuse: Annotated[
+        str, typer.Option(metavar="BATCH", help="Train on a finished batch's turns once more.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the batch, lease nothing.")] = (
         False
     ),
@@ -121,8 +124,11 @@ def train(
 
     given = {"policy": policy, "method": method, "max_turns": max_turns}
     change = {name: value for name, value in given.items() if value is not None}
-    work = commands.preview_batch if dry_run else commands.train
-    call(home, as_json, quiet, lambda s: work(s, change))
+    if dry_run and reuse:
+        raise typer.BadParameter("--reuse names the batch; --dry-run shows the next fresh one.")
+    if dry_run:
+        call(home, as_json, quiet, lambda s: commands.preview_batch(s, change))
+    call(home, as_json, quiet, lambda s: commands.train(s, change, reuse=reuse))
 
 
 @app.command()

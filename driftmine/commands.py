@@ -125,13 +125,13 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
     return 0
 
 
-def train(session: Session, change: Mapping[str, Any]) -> int:
-    """One update of the policy; exit 3 where the gate held it."""
+def train(session: Session, change: Mapping[str, Any], *, reuse: str = "") -> int:
+    """One update of the policy, on fresh turns or those of a batch; exit 3 if the gate held it."""
     from driftmine.train import update
 
     options = _training(session, change)
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
-        report = update(session, catalog, options, progress)
+        report = update(session, catalog, options, progress, reuse=reuse)
         if report is None:
             facts = _waiting(session, catalog, options)
             session.console.result(

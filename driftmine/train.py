@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 
 def update(
-    session: Session, catalog: Catalog, options: TrainingOptions, progress: Report
+    session: Session,
+    catalog: Catalog,
+    options: TrainingOptions,
+    progress: Report,
+    *,
+    reuse: str = "",
 ) -> TrainReport | None:
-    """Lease, sample, train, gate, register. None where too little is fresh."""
+    """Lease, sample, train, gate, register. None where too little is fresh.
+
+    `reuse`: a finished batch whose turns are trained on once more.
+    """
     need_extra("train", "torch")
     from training.cycle import train
 
@@ -31,5 +39,6 @@ def update(
         default_policy=session.home.policy,
         # Not the session's: the lease runs from here on, however long the night took so far.
         now=dt.datetime.now(dt.UTC),
+        reuse=reuse,
         progress=session.console.stoppable(progress),
     )

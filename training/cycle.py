@@ -72,12 +72,14 @@ def train(
     options: TrainingOptions,
     default_policy: Path,
     now: dt.datetime,
+    reuse: str = "",
     progress: Progress | None = None,
 ) -> TrainReport | None:
     """Train one version on a fresh batch and register it; None where too little DSAT is fresh.
 
-    On any error the batch is given back and no version appears. Raises SettingsError,
-    PolicyUnusable, TrainingFailed, LeaseLost.
+    `reuse`: a finished batch whose turns are trained on once more instead. On any error the batch
+    is given back and no version appears. Raises SettingsError, PolicyUnusable, TrainingFailed,
+    LeaseLost, SnapshotGone.
     """
     if options.max_prompt_tokens >= options.max_length:
         raise SettingsError(
@@ -87,16 +89,19 @@ def train(
     settle(catalog, models, now=now)
     start = start_of(models, options.policy, default_policy)
     ttl = dt.timedelta(hours=options.lease_hours)
-    lease = leases.acquire(
-        catalog,
-        stream=options.stream,
-        n=options.max_turns,
-        minimum=options.needed_turns,
-        holdout=options.holdout,
-        ttl=ttl,
-        now=now,
-        seed=options.seed,
-    )
+    if reuse:
+        lease: Lease | None = leases.reuse(catalog, reuse, ttl=ttl, now=now)
+    else:
+        lease = leases.acquire(
+            catalog,
+            stream=options.stream,
+            n=options.max_turns,
+            minimum=options.needed_turns,
+            holdout=options.holdout,
+            ttl=ttl,
+            now=now,
+            seed=options.seed,
+        )
     if lease is None:
         return None
     try:

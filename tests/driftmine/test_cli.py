@@ -18,7 +18,7 @@ COMMANDS = {
     "mine": {"--from", "--to", "--detector"},
     "backfill": {"--stage", "--from", "--to", "--detector", "--dry-run"},
     "doctor": {"--rebuild-catalog"},
-    "train": {"--policy", "--method", "--max-turns", "--dry-run"},
+    "train": {"--policy", "--method", "--max-turns", "--dry-run", "--reuse"},
     "nightly": {"MORE", "--logs", "--log-date"},
     "sql": {"QUERY", "--format", "--as-of"},
     "report": {"--out"},

@@ -112,6 +112,25 @@ def test_nights_build_on_one_another(
     assert entries(models) == [first.version, second.version]
 
 
+def test_a_batch_is_trained_on_once_more_where_that_is_said(
+    night: Night, catalog: Catalog, models: Path, fresh: Callable[[], int], policy_folder: Path,
+    now: dt.datetime,
+) -> None:  # fmt: skip
+    first = night()
+    assert first is not None
+    batch, left = registry.read(models, first.version).batch_id, fresh()
+    again = train(
+        catalog, models=models, options=replace(OPTIONS, learning_rate=1e-6), reuse=batch,
+        default_policy=policy_folder, now=now + HOUR,
+    )  # fmt: skip
+    assert again is not None and again.parent == first.version
+    assert streams.lineage(catalog, again.version) == streams.lineage(catalog, first.version)
+    assert fresh() == left, "no turn was used up"
+    with pytest.raises(LeaseLost, match="none of that name that was finished"):
+        train(catalog, models=models, options=OPTIONS, default_policy=policy_folder, now=now,
+              reuse="default-000099")  # fmt: skip
+
+
 def test_a_held_candidate_is_registered_and_not_served(night: Night, models: Path) -> None:
     report = night(replace(OPTIONS, gate=replace(OPEN_GATE, min_heldout=1000)))
     assert report is not None and not report.promoted
