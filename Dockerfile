@@ -31,12 +31,12 @@ ENTRYPOINT ["driftmine"]
 CMD ["--help"]
 
 FROM base AS etl
-RUN pip install --constraint constraints.txt '.[etl,cloud]'
+RUN pip install --constraint constraints.txt '.[etl,cloud,postgres]'
 USER driftmine
 
 FROM base AS train
 ARG TORCH=torch==2.13.0
 ARG PIP_EXTRA_INDEX_URL
 RUN sed -i "s/^torch==.*/${TORCH}/" constraints.txt \
-    && pip install --constraint constraints.txt '.[train]'
+    && pip install --constraint constraints.txt '.[train,cloud,postgres]'
 USER driftmine

@@ -100,7 +100,10 @@ def test_the_two_targets_share_a_base() -> None:
     assert STAGES["base"] == "python:3.11-slim"
 
 
-@pytest.mark.parametrize("target, extras", {"etl": ["etl", "cloud"], "train": ["train"]}.items())
+@pytest.mark.parametrize(
+    "target, extras",
+    {"etl": ["etl", "cloud", "postgres"], "train": ["train", "cloud", "postgres"]}.items(),
+)
 def test_a_target_installs_its_extras_under_the_constraints(target: str, extras: list) -> None:
     (install,) = [run for run in values(target, "RUN") if "pip install" in run]
     assert install.endswith(f"pip install --constraint constraints.txt '.[{','.join(extras)}]'")
