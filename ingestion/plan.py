@@ -86,13 +86,7 @@ def plan(
     erasure = publish.erasure(catalog)
     if options.redaction.presidio:
         load_redactor(options.redaction)
-    assembly = Assembly(
-        secret=secret,
-        redaction=options.redaction,
-        suppressed=barred.barred(catalog, Bar.ERASED),
-        opted_out=barred.barred(catalog, Bar.OPTED_OUT),
-        id_prefix=f"{log_date}/" if options.id_scope == "night" else "",
-    )
+    assembly = _assembly(catalog, log_date, options, secret)
     job = Job(
         store=catalog.store,
         log_date=log_date,
@@ -100,12 +94,7 @@ def plan(
         limits=shards.limits(options),
         mapping=options.mapping,
     )
-    names = {log.name for log in logs}
-    former = frozenset(
-        (log.log_date, log.name)
-        for log in ledger.published(catalog)
-        if log.name in names and (dating == "record" or log.log_date == log_date)
-    )
+    former = _former(catalog, logs, job)
     places = former | {(log_date, log.name) for log in logs}
     held = _generations(catalog, places)
     run_id = publish.run_id(
@@ -128,6 +117,28 @@ def plan(
         seen=Seen(erasure=erasure, partitions=held),
         handoff=Handoff(catalog.root, catalog.store, run_id),
         watermark=watermark,
+    )
+
+
+def _assembly(
+    catalog: Catalog, log_date: dt.date, options: IngestionOptions, secret: bytes
+) -> Assembly:
+    return Assembly(
+        secret=secret,
+        redaction=options.redaction,
+        suppressed=barred.barred(catalog, Bar.ERASED),
+        opted_out=barred.barred(catalog, Bar.OPTED_OUT),
+        id_prefix=f"{log_date}/" if options.id_scope == "night" else "",
+    )
+
+
+def _former(catalog: Catalog, logs: Sequence[LogFile], job: Job) -> frozenset[tuple[dt.date, str]]:
+    """The nights that these logs fill already, log by log."""
+    names = {log.name for log in logs}
+    return frozenset(
+        (log.log_date, log.name)
+        for log in ledger.published(catalog)
+        if log.name in names and (job.dating == "record" or log.log_date == job.log_date)
     )
 
 

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 import zstandard
-from moto.server import ThreadedMotoServer
 
 from ingestion.logs.contents import Container, container, read, spans
 from ingestion.logs.lines import Limits, Span
@@ -23,19 +22,10 @@ RECORDS = [{"id": i, "text": "x" * (i % 50)} for i in range(300)]
 LINES = b"".join(json.dumps(record).encode() + b"\n" for record in RECORDS)
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(server, monkeypatch):
+def bucket(s3_server, monkeypatch):
     """Puts objects into an empty bucket, whose store fsspec knows from the environment only."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
