@@ -2,12 +2,14 @@
 
 Of the ways that each offers, the fastest one that copies no data: pyiceberg commits data files that
 were described beforehand in one overwrite (its `add_files` would read every footer first), delta-rs
-add actions in one write transaction. Neither flushes what it writes to the disk; we do.
+add actions in one write transaction. Neither flushes what it writes to the disk; we do, and so does
+`Delta.flush`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,11 @@ class Delta:
             partition_by=["log_date"],
             partition_filters=[("log_date", "in", [night.isoformat() for night in nights])],
         )
+
+    def flush(self) -> None:
+        """Bring the newest entry of its log to the disk, as our commit does with its manifest."""
+        log = self._folder / "_delta_log"
+        for path in (max(log.glob("*.json")), log):
+            handle = os.open(path, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)

@@ -35,7 +35,7 @@ def barred_by(connection: Connection, *bars: Bar) -> frozenset[str]:
 
 def bar(connection: Connection, kind: Bar, user_keys: Collection[str]) -> None:
     """Keep more users out."""
-    new = set(user_keys) - barred_by(connection, kind)
+    new = set(user_keys) - barred_by(connection, kind) if user_keys else set()
     if new:
         rows = [{"user_key": key, "bar": kind} for key in sorted(new)]
         connection.execute(insert(barred_users), rows)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from warehouse.tables import runs, sources
 
@@ -64,18 +64,28 @@ def read_for(catalog: Catalog) -> dict[tuple[dt.date, str], dt.date]:
 
 def record(connection: Connection, run_id: str, found: Collection[SourceFile]) -> None:
     """Put a run's logs into the ledger, in place of the former ones of their names and nights."""
-    for source in found:
-        former = (sources.c.log_date == source.log_date, sources.c.name == source.name)
-        connection.execute(delete(sources).where(*former))
-        row: dict[str, Any] = msgspec.structs.asdict(source)
-        connection.execute(insert(sources).values(row | {"run_id": run_id}))
+    if not found:
+        return
+    rows = [msgspec.structs.asdict(source) | {"run_id": run_id} for source in found]
+    connection.execute(delete(sources).where(*_IS_NAMED), [_named(source) for source in found])
+    connection.execute(insert(sources), rows)
 
 
 def amend(connection: Connection, changed: Collection[SourceFile]) -> None:
     """Put other counts in the rows of logs, which stay those of the runs that read them."""
-    for source in changed:
-        own = (sources.c.log_date == source.log_date, sources.c.name == source.name)
-        connection.execute(update(sources).where(*own).values(msgspec.structs.asdict(source)))
+    if changed:
+        rows = [msgspec.structs.asdict(source) | _named(source) for source in changed]
+        connection.execute(update(sources).where(*_IS_NAMED), rows)
+
+
+_IS_NAMED = (
+    sources.c.log_date == bindparam("of_night"),
+    sources.c.name == bindparam("of_name"),
+)
+
+
+def _named(source: SourceFile) -> dict[str, Any]:
+    return {"of_night": source.log_date, "of_name": source.name}
 
 
 def totals(connection: Connection, log_date: dt.date) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from warehouse.errors import SnapshotGone
 from warehouse.schema import Partition
@@ -129,16 +129,28 @@ def detectors(
     return {row.log_date: row.part for row in connection.execute(rows)}
 
 
-def generations(connection: Connection, table: str, log_date: dt.date) -> dict[Partition, int]:
-    """How often each partition of one night was replaced; one that is absent counts as 0."""
-    rows = (
-        select(history.c.part, func.max(history.c.generation).label("generation"))
-        .where(history.c.table_name == table, history.c.log_date == log_date)
-        .group_by(history.c.part)
-        .order_by(history.c.part)
+# Made once: to build a statement costs several times what SQLite takes for it.
+_NEWEST = select(func.coalesce(func.max(commits.c.commit_id), 0))
+_NEWEST_OF_KIND = _NEWEST.where(commits.c.kind == bindparam("of_kind"))
+_GENERATIONS = (
+    select(history.c.log_date, history.c.part, func.max(history.c.generation).label("generation"))
+    .where(
+        history.c.table_name == bindparam("of_table"),
+        history.c.log_date.between(bindparam("first"), bindparam("last")),
     )
-    found = connection.execute(rows)
-    return {Partition(table, log_date, row.part): row.generation for row in found}
+    .group_by(history.c.log_date, history.c.part)
+    .order_by(history.c.log_date, history.c.part)
+)
+
+
+def generations(connection: Connection, table: str, *log_dates: dt.date) -> dict[Partition, int]:
+    """How often each partition of these nights was replaced; one that is absent counts as 0."""
+    of = {"of_table": table, "first": min(log_dates), "last": max(log_dates)}
+    return {
+        Partition(table, row.log_date, row.part): row.generation
+        for row in connection.execute(_GENERATIONS, of)
+        if row.log_date in log_dates
+    }
 
 
 def heads(connection: Connection, table: str) -> dict[dt.date, int]:
@@ -158,7 +170,6 @@ def newest_commit(
     """The newest commit's id, of all, of those that published a table or are of a kind; 0: none."""
     if table is not None:
         return max(heads(connection, table).values(), default=0)
-    newest = select(func.coalesce(func.max(commits.c.commit_id), 0))
     if kind is not None:
-        newest = newest.where(commits.c.kind == kind)
-    return int(connection.execute(newest).scalar_one())
+        return int(connection.execute(_NEWEST_OF_KIND, {"of_kind": kind}).scalar_one())
+    return int(connection.execute(_NEWEST).scalar_one())

@@ -13,14 +13,13 @@ from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Table,
+    Date,
     bindparam,
-    delete,
     func,
     insert,
     select,
+    text,
     update,
 )
 
@@ -28,6 +27,7 @@ from warehouse import durable, ledger
 from warehouse.barred import Bar, bar
 from warehouse.ledger import SourceFile
 from warehouse.live import generations as generations_of
+from warehouse.live import newest_commit
 from warehouse.schema import Partition
 from warehouse.staging import StagedFile
 from warehouse.tables import batches, commits, files, generations, models, runs, streams, watermarks
@@ -97,8 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def next_id(connection: Connection) -> int:
     """The id of the next commit. Within `Catalog.write`, which keeps others out."""
-    newest = select(func.coalesce(func.max(commits.c.commit_id), 0))
-    return int(connection.execute(newest).scalar_one()) + 1
+    return newest_commit(connection) + 1
 
 
 def commit(connection: Connection, store: Path, manifest: Manifest) -> None:
@@ -128,7 +127,7 @@ def read_all(store: Path) -> Iterator[Manifest]:
 def apply(connection: Connection, manifest: Manifest) -> None:
     """Make the changes of a manifest in the catalog; all but the turns of its batch."""
     row = {"commit_id": manifest.commit_id, "kind": manifest.kind, "subject": manifest.subject}
-    connection.execute(insert(commits).values(row | {"committed_at": manifest.committed_at}))
+    connection.execute(_NEW[commits], row | {"committed_at": manifest.committed_at})
     replaced = _advance(connection, manifest)
     if manifest.compacted:
         old = update(files).where(files.c.path == bindparam("old"))
@@ -139,7 +138,7 @@ def apply(connection: Connection, manifest: Manifest) -> None:
             replaced[file.partition] = generation_of(connection, file.partition)
     if manifest.staged:
         rows = [_row(f, replaced[f.partition], manifest.commit_id) for f in manifest.staged]
-        connection.execute(insert(files), rows)
+        connection.execute(_NEW[files], rows)
     for change in manifest.rewritten:
         _rewrite(connection, change)
     _close_run(connection, manifest)
@@ -152,14 +151,6 @@ def generation_of(connection: Connection, partition: Partition) -> int:
     return int(connection.execute(_GENERATION, _named(partition)).scalar_one())
 
 
-def _is_named(table: Table) -> tuple[ColumnElement[bool], ...]:
-    return (
-        table.c.table_name == bindparam("of_table"),
-        table.c.log_date == bindparam("of_night"),
-        table.c.part == bindparam("of_part"),
-    )
-
-
 def _named(partition: Partition) -> dict[str, Any]:
     return {
         "of_table": partition.table,
@@ -169,20 +160,34 @@ def _named(partition: Partition) -> dict[str, Any]:
 
 
 # Made once: to build a statement costs several times what SQLite takes for it.
+_NEW = {table: insert(table) for table in (commits, generations, files, runs, watermarks)}
 _GENERATION = select(func.coalesce(func.max(generations.c.generation), 0)).where(
-    *_is_named(generations)
+    generations.c.table_name == bindparam("of_table"),
+    generations.c.log_date == bindparam("of_night"),
+    generations.c.part == bindparam("of_part"),
 )
-_RETIRE = (
-    update(files)
-    .where(*_is_named(files), files.c.removed_commit.is_(None))
-    .values(removed_commit=bindparam("at"))
+# As text, for what each process does at least once: SQLAlchemy's compiler takes longer than SQLite.
+_RETIRE = text(
+    "UPDATE files SET removed_commit = :at WHERE table_name = :of_table "
+    "AND log_date = :of_night AND part = :of_part AND removed_commit IS NULL"
+).bindparams(bindparam("of_night", type_=Date))
+_END_RUN = update(runs).where(runs.c.run_id == bindparam("of_run"))
+_WATERMARK = select(watermarks.c.log_date).where(watermarks.c.stage == bindparam("of_stage"))
+_MOVE_WATERMARK = (
+    update(watermarks)
+    .where(watermarks.c.stage == bindparam("of_stage"))
+    .values(log_date=bindparam("to"))
 )
 
 
 def _advance(connection: Connection, manifest: Manifest) -> dict[Partition, int]:
     """Take the replaced files out of what is live; the generations of those that come in."""
-    nights = {(partition.table, partition.log_date) for partition in manifest.replaces}
-    former = {p: n for night in nights for p, n in generations_of(connection, *night).items()}
+    nights: dict[str, set[dt.date]] = {}
+    for partition in manifest.replaces:
+        nights.setdefault(partition.table, set()).add(partition.log_date)
+    former: dict[Partition, int] = {}
+    for table, log_dates in nights.items():
+        former |= generations_of(connection, table, *log_dates)
     after = {partition: former.get(partition, 0) + 1 for partition in manifest.replaces}
     at = {"at": manifest.commit_id}
     if old := [_named(partition) | at for partition in former.keys() & after.keys()]:
@@ -198,7 +203,7 @@ def _advance(connection: Connection, manifest: Manifest) -> dict[Partition, int]
         for partition, generation in after.items()
     ]
     if rows:
-        connection.execute(insert(generations), rows)
+        connection.execute(_NEW[generations], rows)
     return after
 
 
@@ -221,10 +226,10 @@ def _rewrite(connection: Connection, change: Rewritten) -> None:
 def _close_run(connection: Connection, manifest: Manifest) -> None:
     run = manifest.run
     if run is not None:
-        connection.execute(delete(runs).where(runs.c.run_id == run.run_id))
         ended = {"ended_at": manifest.committed_at, "commit_id": manifest.commit_id}
         row = msgspec.structs.asdict(run) | ended | {"state": "committed"}
-        connection.execute(insert(runs).values(row))
+        if connection.execute(_END_RUN, row | {"of_run": run.run_id}).rowcount == 0:
+            connection.execute(_NEW[runs], row)  # a catalog that is made again never knew it
         ledger.record(connection, run.run_id, manifest.sources)
         _move_watermark(connection, run.stage, manifest.watermark)
     else:
@@ -232,12 +237,14 @@ def _close_run(connection: Connection, manifest: Manifest) -> None:
 
 
 def _move_watermark(connection: Connection, stage: str, log_date: dt.date | None) -> None:
-    row = select(watermarks.c.log_date).where(watermarks.c.stage == stage)
-    reached = connection.execute(row).scalar_one_or_none()
-    if log_date is None or (reached is not None and reached >= log_date):
+    if log_date is None:
         return
-    connection.execute(delete(watermarks).where(watermarks.c.stage == stage))
-    connection.execute(insert(watermarks).values(stage=stage, log_date=log_date))
+    to = {"of_stage": stage, "to": log_date}
+    reached = connection.execute(_WATERMARK, to).scalar_one_or_none()
+    if reached is None:
+        connection.execute(_NEW[watermarks], {"stage": stage, "log_date": log_date})
+    elif reached < log_date:
+        connection.execute(_MOVE_WATERMARK, to)
 
 
 def _register(connection: Connection, manifest: Manifest) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from warehouse import durable, manifest, staging
 from warehouse.catalog import Catalog
@@ -207,8 +207,11 @@ def _check_staged(
         durable.sync_folder(folder)
 
 
+_RUN = select(runs).where(runs.c.run_id == bindparam("of_run"))
+
+
 def _run(connection: Connection, run_id: str) -> Row[Any] | None:
-    return connection.execute(select(runs).where(runs.c.run_id == run_id)).one_or_none()
+    return connection.execute(_RUN, {"of_run": run_id}).one_or_none()
 
 
 def _compare(connection: Connection, seen: Seen) -> None:
