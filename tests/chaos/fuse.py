@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from warehouse.catalog import Catalog
 
@@ -20,7 +20,8 @@ class Killed(BaseException):
 class Fuse:
     """Counts the steps of some work and kills it at one of them.
 
-    A dead process does nothing more: whatever cleans up on the way out is killed too.
+    A dead process does nothing more: whatever cleans up on the way out is killed too, and a
+    database hears no ROLLBACK of it; its connection is closed.
     """
 
     def __init__(self, at: int) -> None:
@@ -36,7 +37,11 @@ class Fuse:
     def lit(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """A step before every statement that writes and every COMMIT, and around every rename and
         removal of a file."""
-        hooks = {"before_cursor_execute": self._before, "commit": self.step}
+        hooks = {
+            "before_cursor_execute": self._before,
+            "commit": self.step,
+            "rollback": self._vanish,
+        }
         for name, hook in hooks.items():
             event.listen(catalog._engine, name, hook)
         try:
@@ -51,6 +56,10 @@ class Fuse:
     def _before(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if not statement.startswith("SELECT"):
             self.step()
+
+    def _vanish(self, connection: Connection) -> None:
+        if self.steps >= self.at:
+            connection.invalidate()
 
     def _around(self, change: Callable[..., None]) -> Callable[..., None]:
         def stepping(*paths: Any, **options: Any) -> None:
@@ -73,8 +82,10 @@ def killed_everywhere(
         step += 1
         thing = make(step)
         try:
-            with Fuse(step).lit(catalog_of(thing), monkeypatch):
+            fuse = Fuse(step)
+            with fuse.lit(catalog_of(thing), monkeypatch):
                 work(thing)
+                fuse.step()  # it did all, and could tell nobody
         except Killed:
             yield step, thing
         else:

@@ -12,12 +12,11 @@ from sqlalchemy import select
 from driftmine import erase as work
 from driftmine.home import Home
 from tests.chaos.fuse import killed_everywhere
-from warehouse.catalog import Catalog
 from warehouse.ledger import SourceFile
 from warehouse.query import connect
 from warehouse.tables import barred_users, batch_items, commits, files, generations, models, sources
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.databases]
 
 PAGE = "<div>conversation <code>conversation-{}</code></div>"
 
@@ -52,10 +51,6 @@ class Place:
     def erase(self) -> None:
         work.erase(self.home, self.store.catalog, ["ann"], self.store.now)
 
-    def reopen(self) -> None:
-        self.store.catalog.close()
-        self.store.catalog = Catalog.open(self.store.root)
-
     def shown(self) -> list[Any]:
         with connect(self.store.root) as connection:
             return [
@@ -85,28 +80,31 @@ class Place:
 
 @pytest.mark.timeout(900)  # some seventy erasures, each done twice
 def test_an_erasure_that_is_killed_at_any_step_can_be_repeated(
-    tmp_path: Path, store, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store, databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Place(type(store)(tmp_path / "first" / "warehouse"))
+    first = Place(type(store)(tmp_path / "first" / "warehouse", databases.new()))
     first.fill()
     first.store.catalog.close()
 
     def copy(name: object) -> Place:
         shutil.copytree(first.home.root, tmp_path / str(name))
-        return Place(type(store)(tmp_path / str(name) / "warehouse"))
+        root = tmp_path / str(name) / "warehouse"
+        return Place(type(store)(root, databases.copy(first.store.url)))
 
     reference = copy("undisturbed")
     before = reference.shown()
     reference.erase()
     after, record, left = reference.shown(), reference.recorded(), reference.left()
     assert "ann" not in str(left) and left[1:] == [["1.html"], []]
+    reference.store.catalog.close()
     steps = 0
     catalog = attrgetter("store.catalog")
     for steps, place in killed_everywhere(copy, catalog, Place.erase, monkeypatch):
         assert place.shown()[:3] in (before[:3], after[:3]), f"half a state at step {steps}"
-        place.reopen()
+        place.store.reopen()
         place.erase()
         found = (place.shown(), place.recorded(), place.left())
         assert found == (after, record, left), f"killed at step {steps}"
         place.store.catalog.close()
+        databases.drop(place.store.url)
     assert steps > 30, "the fuse was never lit"

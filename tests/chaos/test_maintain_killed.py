@@ -2,14 +2,13 @@
 
 import datetime as dt
 import shutil
-from pathlib import Path
+from operator import attrgetter
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from tests.chaos.fuse import Fuse, Killed
-from warehouse.catalog import Catalog
+from tests.chaos.fuse import killed_everywhere
 from warehouse.query import snapshot
 from warehouse.tables import commits, files, generations
 from warehouse.upkeep.check import wrong_books
@@ -17,7 +16,7 @@ from warehouse.upkeep.collect import collect, due
 from warehouse.upkeep.compact import compact, plan
 from warehouse.upkeep.sweep import sweep, temporary, unnamed
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.databases]
 
 MB = 2**20
 KEPT = dt.timedelta(days=30)
@@ -32,14 +31,6 @@ def fill(store) -> None:
         *(store.stage("turns", "b", [store.turn(i)]) for i in range(4, 6)),
     )
     store.now += KEPT
-
-
-def copy(store, root: Path):
-    """The same warehouse elsewhere; opening it makes its views anew."""
-    shutil.copytree(store.root, root)
-    copied = type(store)(root)
-    copied.now = store.now
-    return copied
 
 
 def collecting(store) -> None:
@@ -89,30 +80,27 @@ def strays(store) -> list[Any]:
 
 @pytest.mark.parametrize("work, least", WORK.values(), ids=WORK)
 def test_upkeep_that_is_killed_at_any_step_can_be_repeated(
-    tmp_path, store, monkeypatch, work, least: int
+    tmp_path, store, databases, monkeypatch, work, least: int
 ) -> None:
     fill(store)
     rows = shown(store)
     store.catalog.close()
-    reference = copy(store, tmp_path / "undisturbed")
+
+    def copy(name: object):
+        """The same warehouse elsewhere; opening it makes its views anew."""
+        shutil.copytree(store.root, tmp_path / str(name))
+        copied = type(store)(tmp_path / str(name), databases.copy(store.url))
+        copied.now = store.now
+        return copied
+
+    reference = copy("undisturbed")
     work(reference)
     record, on_disk = recorded(reference), data_files(reference)
     reference.catalog.close()
     steps = 0
-    while True:
-        killed = copy(store, tmp_path / f"killed-{steps}")
-        fuse = Fuse(steps + 1)
-        try:
-            with fuse.lit(killed.catalog, monkeypatch):
-                work(killed)
-        except Killed:
-            steps += 1
-        else:
-            killed.catalog.close()
-            break
+    for steps, killed in killed_everywhere(copy, attrgetter("catalog"), work, monkeypatch):
         assert shown(killed) == rows, f"a reader saw another state at step {steps}"
-        killed.catalog.close()
-        killed.catalog = Catalog.open(killed.root)
+        killed.reopen()
         with snapshot(killed.catalog, 2) as earlier:
             assert earlier.execute("FROM turns ORDER BY turn_id").fetchall() == rows
         work(killed)
@@ -122,4 +110,5 @@ def test_upkeep_that_is_killed_at_any_step_can_be_repeated(
         assert not list(killed.root.rglob(".*.*")), f"killed at step {steps}"
         assert wrong_books(killed.catalog) == []
         killed.catalog.close()
+        databases.drop(killed.url)
     assert steps > least, "the fuse was never lit"
