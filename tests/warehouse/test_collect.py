@@ -4,7 +4,7 @@ import datetime as dt
 
 import msgspec
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from warehouse.errors import SnapshotGone
 from warehouse.leases import acquire, finish, reuse
@@ -148,6 +148,7 @@ def test_the_batch_of_a_promoted_model_can_be_read_again(store, promoted: bool) 
     assert clean(store, after=3 * KEPT) == set()
 
 
+@pytest.mark.databases
 def test_a_long_reader_keeps_its_files_for_the_retention(store) -> None:
     """A connection opened just before its files were superseded, and read just before they go."""
     old, _ = replaced(store, "12")
@@ -158,6 +159,19 @@ def test_a_long_reader_keeps_its_files_for_the_retention(store) -> None:
     assert reader.execute("SELECT turn_id FROM turns").fetchall() == [("turn-2",)]
     reader.close()
     assert store.sql("SELECT turn_id FROM turns") == [("turn-3",)]
+
+
+@pytest.mark.databases
+def test_a_long_transaction_keeps_no_file_back_and_sees_its_own_state(store) -> None:
+    """As of somebody who lists the files of a state, and goes on listing."""
+    old, new = replaced(store)
+    there = select(files.c.path).where(files.c.deleted_at.is_(None)).order_by(files.c.path)
+    with store.catalog.read() as reader:
+        before = reader.execute(there).scalars().all()
+        assert clean(store) == {old}
+        assert reader.execute(there).scalars().all() == before == sorted([old, new])
+    with store.catalog.read() as later:
+        assert later.execute(there).scalars().all() == [new]
 
 
 def test_views_that_a_killed_run_left_behind_are_made_anew_first(store, monkeypatch) -> None:
