@@ -103,8 +103,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, capsys: pytest.CaptureFixture):
+def world(tmp_path: Path, capsys: pytest.CaptureFixture, databases, monkeypatch):
     """Three nights that were ingested and mined."""
+    monkeypatch.setenv("DRIFTMINE_WAREHOUSE__CATALOG_URL", databases.new())
     world = World(tmp_path, capsys)
     for night in NIGHTS:
         world.ingest(night, world.log(f"{night.day}.jsonl", f"{night.day}a", f"{night.day}b"))

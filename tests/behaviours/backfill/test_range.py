@@ -2,12 +2,15 @@
 
 import dataclasses
 import datetime as dt
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from driftmine import backfill as program
 from driftmine.backfill import Asked, backfill, preview
 from driftmine.console import Stopped
+from driftmine.erase import erase
 from driftmine.session import Session
 from ingestion.hashes import user_key
 from mining.options import MiningOptions
@@ -170,3 +173,24 @@ def test_a_user_who_was_erased_stays_out(world) -> None:
     assert world.shown() == ["1 1a", "1 1b", "2 2b", "3 3a", "3 3b"]
     assert night_counts(world.catalog, NIGHTS[1]).suppressed == 1
     assert world.again("ingest", 2, 3)[1] == {"02": "unchanged"}
+
+
+@pytest.mark.databases
+def test_a_user_whom_an_erasure_forgot_does_not_come_back(world) -> None:
+    key = user_key("user-2a", world.session.home.user_key())
+    assert {path.parts[-3] for path in holding(world, key)} >= {"turns", "signals", "dsat_turns"}
+    erase(world.session.home, world.catalog, [key], world.session.now)
+    for settings in ({}, OTHER):
+        for stage in ("ingest", "mine"):
+            code, states, _ = world.again(stage, 1, 4, **settings)
+            assert (code, set(states.values())) == (0, {"done"})
+        assert world.shown() == ["1 1a", "1 1b", "2 2b", "3 3a", "3 3b"]
+        assert holding(world, key) == []
+        assert night_counts(world.catalog, NIGHTS[1]).suppressed == 1
+        assert stale_dates(world.catalog) == []
+
+
+def holding(world, word: str) -> list[Path]:
+    """The data files, named or not, in which a value holds a word."""
+    files = world.catalog.store.rglob("*.parquet")
+    return [path for path in files if word in str(pq.read_table(path).to_pylist())]
