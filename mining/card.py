@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,13 +14,30 @@ from warehouse.records import Category
 CARD = "card.json"
 
 
-class Combiner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Combiner(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Logistic weights that turn what was found into one calibrated log-odds."""
 
     bias: float
     classifier: float  # of the classifier's log-odds of DSAT; above 0
     evidence_for: float  # of the heaviest evidence for DSAT; 0 or above, as the next
     evidence_against: float  # of the heaviest evidence against, whose weight is below 0
+    encoder: float = 0.0  # of the encoder's log-odds of DSAT; above 0 where it was asked
+
+
+class EncoderCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The second stage: an encoder, asked where the first is uncertain."""
+
+    kind: Literal["onnx", "transformers"]  # what runs it
+    base: str  # what was fine-tuned, as whoever trained it named it
+    weights: str  # SHA-256 of encoder.onnx, or of encoder/model.safetensors
+    tokenizer: str  # SHA-256 of tokenizer.json, beside the weights
+    separator: str  # between request and answer
+    languages: tuple[str, ...]  # ISO 639-1, that it is asked about; none: all
+    uncertain: tuple[float, float]  # probabilities of the first stage between which it is asked
+    combiner: Combiner  # of the first stage's log-odds and its own
+    loss: dict[str, float]  # what quantizing cost: scores before and after, on rows held out
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +47,9 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     trainable: float  # as good enough to train on
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Card(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """card.json."""
 
     name: str
@@ -44,6 +64,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     thresholds: Thresholds
     scores: dict[str, float]  # out of fold, on the training data
     limits: tuple[str, ...]  # what it is not good for, in words
+    encoder: EncoderCard | None = None  # None: there is no second stage
 
 
 def digest(content: bytes) -> str:

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from mining import phrases
 from mining.card import Card, Thresholds, read_card
+from mining.cascade import SecondStage
 from mining.classifier import Classifier, load_linear
 from mining.conversations import FollowUp
+from mining.encoder import load_encoder
 from mining.heuristics import read
-from mining.options import MiningOptions
+from mining.options import Asked, MiningOptions
 from mining.rules import Lexicon, load_lexicon
-from mining.verdict import Verdict, judge
+from mining.verdict import Verdict, dsat_share, judge, probability
 from warehouse.errors import DetectorUnusable
 
 MODELS = Path(__file__).parent / "models"
@@ -24,7 +27,12 @@ class Detector:
     """Reads follow-ups and judges them."""
 
     def __init__(
-        self, card: Card, lexicon: Lexicon, classifier: Classifier, thresholds: Thresholds
+        self,
+        card: Card,
+        lexicon: Lexicon,
+        classifier: Classifier,
+        thresholds: Thresholds,
+        second: SecondStage | None = None,
     ) -> None:
         self.name = card.name
         self.version = card.version
@@ -32,12 +40,17 @@ class Detector:
         self._combiner = card.combiner
         self._lexicon = lexicon
         self._classifier = classifier
+        self._second = second
 
     def detect(self, follow_ups: Sequence[FollowUp]) -> list[Verdict]:
         """One verdict a follow-up, in order. Never raises on any text."""
         readings = [read(follow_up, self._lexicon) for follow_up in follow_ups]
         classes = self._classifier.predict(readings)
-        return list(judge(readings, classes, self._combiner, self.thresholds))
+        shares = zip(readings, dsat_share(classes).tolist(), strict=True)
+        p = np.array([probability(r, share, self._combiner) for r, share in shares])
+        if self._second is not None:
+            self._second.revise(readings, classes, p)
+        return list(judge(readings, classes, p, self.thresholds))
 
 
 def load_detector(options: MiningOptions) -> Detector:
@@ -53,7 +66,20 @@ def load_detector(options: MiningOptions) -> Detector:
             f"{folder}: trained with other rules than this version's. Train it again with "
             "`driftmine detector train`."
         )
-    return Detector(card, lexicon, load_linear(folder, card), thresholds_of(card, options))
+    return Detector(
+        card,
+        lexicon,
+        load_linear(folder, card),
+        thresholds_of(card, options),
+        _second_stage(folder, card, options.encoder),
+    )
+
+
+def _second_stage(folder: Path, card: Card, asked: Asked) -> SecondStage | None:
+    if card.encoder is None or asked is Asked.NEVER:
+        return None
+    encoder = load_encoder(folder, card.encoder)
+    return SecondStage(encoder, card.encoder, always=asked is Asked.ALWAYS)
 
 
 def folder_of(options: MiningOptions) -> Path:

@@ -144,6 +144,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         *sorted(opted_out),
         f"{card.name}@{card.version}",
         f"{thresholds.report} {thresholds.trainable}",
+        *([] if card.encoder is None else [options.encoder]),
         *(f"{partition.part} {generation}" for partition, generation in sorted(turns.items())),
     )
     # With what the night shows now: a detector that is gone back to mines the night again.

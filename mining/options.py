@@ -1,9 +1,18 @@
 """Settings of mining: section [mining] of driftmine.toml."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Interval
+
+
+class Asked(StrEnum):
+    """When a detector's encoder is asked: it reads context, and takes a hundred times as long."""
+
+    NEVER = "never"
+    UNCERTAIN = "uncertain"  # where rules and linear model are not sure, by the card
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,4 +25,5 @@ class MiningOptions:
     threshold: Annotated[float, Interval(ge=0, le=1)] | None = None  # reported as DSAT from here
     # Trained on from here: higher, since a wrong negative teaches the model the opposite.
     trainable_threshold: Annotated[float, Interval(ge=0, le=1)] | None = None
+    encoder: Asked = Asked.UNCERTAIN
     workers: Annotated[int, Ge(1)] = 1  # processes; 1 runs in this one

@@ -46,22 +46,20 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 def judge(
     readings: Sequence[Reading],
     classes: npt.NDArray[np.floating],
-    combiner: Combiner,
+    probabilities: npt.NDArray[np.floating],
     thresholds: Thresholds,
 ) -> Iterator[Verdict]:
-    """Readings and their class probabilities [n, 7] -> verdicts, in order.
+    """Readings, their classes [n, 7] and probabilities of DSAT [n] -> verdicts, in order.
 
     The signal follows from the probability alone; the category is the likeliest of those that
     carry the signal, by the classifier and the heaviest evidence that speaks for each.
     """
-    dsat = classes[:, _DSAT].sum(axis=1)
     odds = np.log(np.maximum(classes, _EDGE)) + _spoken_for(readings)
     likeliest = np.where(_DSAT, odds, -np.inf).argmax(axis=1)
     otherwise = np.where(_DSAT, -np.inf, odds).argmax(axis=1)
-    for reading, share, first, second in zip(
-        readings, dsat.tolist(), likeliest.tolist(), otherwise.tolist(), strict=True
+    for reading, p, first, second in zip(
+        readings, probabilities.tolist(), likeliest.tolist(), otherwise.tolist(), strict=True
     ):
-        p = probability(reading, share, combiner)
         yield Verdict(
             category=_ORDER[first if p >= thresholds.report else second],
             probability=p,
@@ -79,14 +77,22 @@ def _spoken_for(readings: Sequence[Reading]) -> npt.NDArray[np.float64]:
     return spoken
 
 
-def probability(reading: Reading, share: float, combiner: Combiner) -> float:
-    """P(DSAT) of one follow-up; `share`: the classifier's probability of the DSAT categories."""
+def dsat_share(classes: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """[n, 7] -> [n]: what a model gives to the categories of DSAT together."""
+    return np.asarray(classes[:, _DSAT].sum(axis=1))
+
+
+def probability(
+    reading: Reading, share: float, combiner: Combiner, encoder: float | None = None
+) -> float:
+    """P(DSAT) of one follow-up; `share`, `encoder`: the `dsat_share` of either model."""
     classifier, weight_for, weight_against = strengths(reading, share)
     odds = (
         combiner.bias
         + combiner.classifier * classifier
         + combiner.evidence_for * weight_for
         + combiner.evidence_against * weight_against
+        + (0.0 if encoder is None else combiner.encoder * log_odds(encoder))
         + sum(evidence.weight for evidence in reading.feedback)
     )
     return 1 / (1 + math.exp(-max(-700.0, min(700.0, odds))))
@@ -97,9 +103,14 @@ def strengths(reading: Reading, share: float) -> tuple[float, float, float]:
 
     Not the sum of evidence: rules that hit together mostly say the same thing twice.
     """
-    share = min(max(share, _EDGE), 1 - _EDGE)
     weights = [evidence.weight for evidence in reading.evidence]
-    return math.log(share / (1 - share)), max(0.0, *weights, 0.0), min(0.0, *weights, 0.0)
+    return log_odds(share), max(0.0, *weights, 0.0), min(0.0, *weights, 0.0)
+
+
+def log_odds(share: float) -> float:
+    """Of a probability, kept finite."""
+    share = min(max(share, _EDGE), 1 - _EDGE)
+    return math.log(share / (1 - share))
 
 
 def untrainable(

@@ -12,6 +12,8 @@ PACKAGES = ("warehouse", "ingestion", "mining", "training", "driftmine")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 HEAVY = {"apache_beam", "torch", "transformers", "trl", "duckdb", "sqlalchemy", "spacy"}
 
+ENCODERS = ("mining/finetune.py", "mining/transformer.py")
+
 # Package -> the files that may import it; a pattern of Path.match, relative to the checkout.
 ALLOWED = {
     "apache_beam": (
@@ -19,8 +21,8 @@ ALLOWED = {
         "mining/transforms.py", "mining/io.py", "mining/job.py",
     ),
     "trl": ("training/update.py",),
-    "torch": ("training/*.py", "training/samplers/*.py"),
-    "transformers": ("training/*.py", "training/samplers/*.py"),
+    "torch": ("training/*.py", "training/samplers/*.py", *ENCODERS, "mining/export.py"),
+    "transformers": ("training/*.py", "training/samplers/*.py", *ENCODERS),
     "spacy": ("mining/*.py",),
     "sqlalchemy": ("warehouse/*.py", "warehouse/migrations/*.py", "warehouse/upkeep/*.py"),
 }  # fmt: skip

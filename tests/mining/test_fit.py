@@ -4,7 +4,8 @@ import pytest
 from mining.card import digest, read_card
 from mining.classifier import WEIGHTS
 from mining.detector import MODELS, load_detector
-from mining.fit import FOLDS, choose_thresholds, fit, folds
+from mining.fit import choose_thresholds, fit
+from mining.fit_linear import FOLDS, folds
 from mining.options import MiningOptions
 from warehouse.errors import SettingsError
 

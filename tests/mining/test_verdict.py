@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mining.card import Combiner, Thresholds
 from mining.heuristics import AnswerState, Reading
 from mining.quotation import own_words
-from mining.verdict import Untrainable, Verdict, judge, probability, untrainable
+from mining.verdict import Untrainable, Verdict, dsat_share, judge, probability, untrainable
 from warehouse.records import Category, Evidence, SignalKind
 
 COMBINER = Combiner(bias=0.1, classifier=0.8, evidence_for=0.9, evidence_against=0.3)
@@ -33,6 +33,12 @@ def reading(follow_up):
         )
 
     return make
+
+
+def judged(readings, classes):
+    shares = zip(readings, dsat_share(classes), strict=True)
+    p = np.array([probability(reading, share, COMBINER) for reading, share in shares])
+    return judge(readings, classes, p, THRESHOLDS)
 
 
 shares = st.floats(0, 1)
@@ -76,7 +82,7 @@ CASES = {
 
 @pytest.mark.parametrize("classes, category", CASES.values(), ids=CASES)
 def test_category(reading, classes, category):
-    (verdict,) = judge([reading()], np.array([classes]), COMBINER, THRESHOLDS)
+    (verdict,) = judged([reading()], np.array([classes]))
     assert verdict.category is category
     dsat = verdict.probability >= THRESHOLDS.report
     assert (verdict.signal is SignalKind.DSAT) == dsat
@@ -85,7 +91,7 @@ def test_category(reading, classes, category):
 def test_evidence_speaks_for_its_category(reading):
     close = np.array([[0.0, 0.35, 0.3, 0.0, 0.05, 0.1, 0.2]])
     spoken = reading(1.0, category=Category.REFINEMENT)
-    (verdict,) = judge([spoken], close, COMBINER, THRESHOLDS)
+    (verdict,) = judged([spoken], close)
     assert verdict.category is Category.REFINEMENT
 
 

@@ -1,0 +1,64 @@
+"""The second stage of a detector: an encoder that is asked about what the first left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mining.card import EncoderCard
+from mining.encoder import Encoder
+from mining.heuristics import Reading
+from mining.verdict import dsat_share, probability
+
+# Of a text in the Latin alphabet whose log names no language: the share of ASCII characters from
+# which it is read as English. Accents are that frequent in none of its loan words.
+_ASCII_SHARE = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStage:
+    """An encoder, and when it is asked."""
+
+    encoder: Encoder
+    card: EncoderCard
+    always: bool  # whatever the first stage says
+
+    def revise(
+        self,
+        readings: Sequence[Reading],
+        classes: npt.NDArray[np.float32],
+        probabilities: npt.NDArray[np.float64],
+    ) -> None:
+        """Put both stages' word in place of the first's, in the rows where the encoder is asked.
+
+        `classes`: [n, 7], `probabilities`: [n], of DSAT; both are changed in place.
+        """
+        rows = self.asked(readings, probabilities)
+        if not len(rows):
+            return
+        second = self.encoder.predict([readings[row].follow_up for row in rows])
+        shares = zip(dsat_share(classes[rows]).tolist(), dsat_share(second).tolist(), strict=True)
+        for row, (first, read) in zip(rows, shares, strict=True):
+            probabilities[row] = probability(readings[row], first, self.card.combiner, read)
+        # What a category is told by: neither model is as good at it as both together.
+        classes[rows] = np.sqrt(classes[rows] * second)
+
+    def asked(
+        self, readings: Sequence[Reading], probabilities: npt.NDArray[np.float64]
+    ) -> list[int]:
+        """The rows that the encoder is asked about."""
+        low, high = (0.0, 1.0) if self.always else self.card.uncertain
+        open_ = np.flatnonzero((probabilities >= low) & (probabilities <= high))
+        return [row for row in open_.tolist() if self._knows(readings[row])]
+
+    def _knows(self, reading: Reading) -> bool:
+        language = reading.follow_up.language
+        if not self.card.languages:
+            return True
+        if language is not None:
+            return language in self.card.languages
+        text = reading.words.text
+        return sum(map(str.isascii, text)) >= _ASCII_SHARE * len(text)

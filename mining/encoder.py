@@ -1,0 +1,150 @@
+"""The encoder of the cascade: a small transformer, quantized, without torch.
+
+It reads a follow-up together with what it replies to (`mining.sequence`), which the linear model
+cannot, and takes a hundred times as long: it is asked only where that one is uncertain. ONNX
+Runtime runs it; its file is read as bytes that the card vouches for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mining.card import EncoderCard, digest
+from mining.conversations import FollowUp
+from mining.sequence import MAX_TOKENS, pair
+from warehouse.errors import DetectorUnusable, MissingExtra
+from warehouse.records import Category
+
+WEIGHTS = "encoder.onnx"
+TOKENIZER = "tokenizer.json"
+WHOLE = "encoder"  # folder of an encoder that transformers runs
+BATCH = 32  # follow-ups at once, of about one length
+INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+
+_Floats = npt.NDArray[np.float32]
+_Ints = npt.NDArray[np.int64]
+
+
+class Encoder(Protocol):
+    """Anything that tells the categories apart by reading a follow-up in its context."""
+
+    def predict(self, texts: Sequence[FollowUp], /) -> _Floats:
+        """[n, 7] probabilities, in the order of `Category`; rows sum to 1."""
+
+
+class OnnxEncoder:
+    """A fine-tuned encoder in ONNX Runtime, on one thread: workers are one a core."""
+
+    def __init__(self, session: Any, tokenizer: Any, separator: str) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._separator = separator
+        self._inputs = [entry.name for entry in session.get_inputs()]
+
+    def predict(self, texts: Sequence[FollowUp], /) -> _Floats:
+        """See `Encoder.predict`."""
+        tokens = [self._tokenizer.encode(*pair(text, self._separator)) for text in texts]
+        found = np.zeros((len(texts), len(Category)), dtype=np.float32)
+        for rows in _batches([len(one.ids) for one in tokens]):
+            arrays = padded([tokens[row] for row in rows])
+            (logits,) = self._session.run(None, {name: arrays[name] for name in self._inputs})
+            found[rows] = softmax(logits)
+        return found
+
+
+def padded(tokens: Sequence[Any]) -> dict[str, _Ints]:
+    """Encodings of the `tokenizers` package -> [n, longest] arrays, by the name of the input."""
+    longest = max(len(one.ids) for one in tokens)
+    fields = [[getattr(one, name) for one in tokens] for name in ("ids", "type_ids")]
+    fields.append([[1] * len(one.ids) for one in tokens])
+    return {
+        name: np.array([row + [0] * (longest - len(row)) for row in rows], dtype=np.int64)
+        for name, rows in zip(INPUTS, fields, strict=True)
+    }
+
+
+def softmax(logits: npt.NDArray[Any]) -> _Floats:
+    """Rows of logits -> rows that sum to 1."""
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows by length: a batch costs as much as its longest row does, times its size."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start in range(0, len(order), BATCH):
+        yield order[start : start + BATCH]
+
+
+def load_encoder(folder: Path, card: EncoderCard) -> Encoder:
+    """Read the encoder that `card` describes.
+
+    Raises DetectorUnusable where a file is missing, is not the card's or cannot be run, and
+    MissingExtra.
+    """
+    if card.kind == "onnx":
+        weights = _content(folder / WEIGHTS, card.weights)
+        return _onnx(folder, weights, _content(folder / TOKENIZER, card.tokenizer), card.separator)
+    _content(folder / WHOLE / "model.safetensors", card.weights)
+    _content(folder / WHOLE / TOKENIZER, card.tokenizer)
+    try:
+        from mining.transformer import load_transformer
+    except ImportError as error:
+        raise MissingExtra(
+            f"{folder}: its encoder needs torch and transformers: pip install 'driftmine[train]'. "
+            'Or go without: `encoder = "never"` in [mining].'
+        ) from error
+    return load_transformer(folder / WHOLE)
+
+
+def _onnx(folder: Path, weights: bytes, vocabulary: bytes, separator: str) -> OnnxEncoder:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra(
+            f"{folder}: its encoder needs onnxruntime: pip install 'driftmine[etl]'. Or go "
+            'without: `encoder = "never"` in [mining].'
+        ) from error
+    try:
+        return started(weights, vocabulary, separator)
+    except Exception as error:  # ONNX Runtime and tokenizers raise bare exceptions of their own
+        raise DetectorUnusable(
+            f"{folder / WEIGHTS}: ONNX Runtime {onnxruntime.__version__} cannot run it "
+            f"({type(error).__name__}). Train the detector again."
+        ) from error
+
+
+def started(weights: bytes, vocabulary: bytes, separator: str) -> OnnxEncoder:
+    """An encoder of an ONNX file and a tokenizer.json, on one thread."""
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    tokenizer = Tokenizer.from_str(vocabulary.decode())
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first", direction="left")
+    return OnnxEncoder(session, tokenizer, separator)
+
+
+def _content(path: Path, wanted: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DetectorUnusable(
+            f"{path}: cannot be read ({error.strerror}). Copy the detector's whole folder, or "
+            "train it again."
+        ) from error
+    if digest(content) != wanted:
+        raise DetectorUnusable(
+            f"{path}: not the file that card.json describes. Copy all files from one training, "
+            "or train it again."
+        )
+    return content

@@ -1,0 +1,206 @@
+import msgspec
+import numpy as np
+import pytest
+
+from mining.card import CARD, Combiner, read_card
+from mining.cascade import SecondStage
+from mining.detector import load_detector
+from mining.encoder import TOKENIZER, WEIGHTS, WHOLE
+from mining.fit import fit
+from mining.fit_encoder import choose_band
+from mining.fitted import EncoderChoice
+from mining.heuristics import read
+from mining.labelled import read_labelled
+from mining.options import Asked, MiningOptions
+from tests.mining.encoders import tiny_encoder
+from warehouse.errors import DetectorUnusable, SettingsError
+from warehouse.records import Category
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers' and PyTorch's own
+
+KINDS = ("onnx", "transformers")
+
+
+@pytest.fixture(scope="module")
+def labels(authored, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.jsonl"
+    path.write_text("\n".join(authored.read_text().splitlines()[::25]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(labels, tmp_path_factory):
+    texts = [row.follow_up.follow_up for row in read_labelled(labels)]
+    return tiny_encoder(tmp_path_factory.mktemp("base"), texts)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def cascade(request, labels, base, tmp_path_factory):
+    """A detector's folder, of either kind of encoder."""
+    out = tmp_path_factory.mktemp("models") / request.param
+    choice = EncoderChoice(base=str(base), epochs=0.5, kind=request.param)
+    told = []
+    fit(labels, out, seed=0, encoder=choice, told=told.append)
+    assert told[-1] == "fine-tuning on all rows" and len(told) == 6
+    return out
+
+
+def loaded(folder, asked=Asked.UNCERTAIN):
+    return load_detector(MiningOptions(detector=str(folder), encoder=asked))
+
+
+def test_the_encoder_is_asked_in_between(cascade, labels, lexicon):
+    texts = [row.follow_up for row in read_labelled(labels)]
+    card = read_card(cascade).encoder
+    low, high = card.uncertain
+    alone = loaded(cascade, Asked.NEVER).detect(texts)
+    both = loaded(cascade).detect(texts)
+    for text, before, after in zip(texts, alone, both, strict=True):
+        if before.probability < low or before.probability > high or text.language != "en":
+            assert after == before
+    changed = [a.probability != b.probability for a, b in zip(alone, both, strict=True)]
+    assert 0 < sum(changed) < len(texts) / 2
+    always = loaded(cascade, Asked.ALWAYS).detect(texts)
+    assert sum(a.probability != b.probability for a, b in zip(alone, always, strict=True)) == sum(
+        text.language == "en" for text in texts
+    )
+
+
+def test_a_text_means_the_same_in_any_company(cascade, labels):
+    """Padding to the longest of a batch says nothing."""
+    texts = [row.follow_up for row in read_labelled(labels)][:40]
+    detector = loaded(cascade, Asked.ALWAYS)
+    together = [verdict.probability for verdict in detector.detect(texts)]
+    alone = [detector.detect([text])[0].probability for text in texts]
+    assert together == pytest.approx(alone, abs=0.03)  # activations are quantized by batch
+
+
+HARD = {
+    "empty": "",
+    "long": "word " * 200_000,
+    "emoji": "😡" * 3_000,
+    "right to left": "هذا ليس ما طلبته",
+    "separators": "[SEP] [CLS] </s> " * 50,
+    "lone marks": "\u200b\u200d\ufeff",
+}
+
+
+@pytest.mark.parametrize("text", HARD.values(), ids=HARD)
+def test_any_text_is_read(cascade, follow_up, text):
+    (verdict,) = loaded(cascade, Asked.ALWAYS).detect([follow_up(text, language="en")])
+    assert 0 <= verdict.probability <= 1
+
+
+def test_no_follow_ups(cascade):
+    assert loaded(cascade).detect([]) == []
+
+
+DAMAGED = {
+    "missing": lambda path: path.unlink(),
+    "another file": lambda path: path.write_bytes(b"{}"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("part", ["weights", "tokenizer"])
+def test_a_folder_whose_files_do_not_belong_together_is_refused(cascade, tmp_path, damage, part):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(cascade, folder)
+    place = folder if cascade.name == "onnx" else folder / WHOLE
+    weights = WEIGHTS if cascade.name == "onnx" else "model.safetensors"
+    damage(place / (weights if part == "weights" else TOKENIZER))
+    with pytest.raises(DetectorUnusable, match="train it again"):
+        loaded(folder)
+    assert loaded(folder, Asked.NEVER).detect([]) == []
+
+
+def test_bytes_that_are_no_model_are_refused(cascade, tmp_path):
+    import hashlib
+    import shutil
+
+    if cascade.name != "onnx":
+        pytest.skip("transformers looks at safetensors by itself")
+    folder = tmp_path / "copy"
+    shutil.copytree(cascade, folder)
+    (folder / WEIGHTS).write_bytes(b"no model")
+    card = read_card(folder)
+    changed = msgspec.structs.replace(card.encoder, weights=hashlib.sha256(b"no model").hexdigest())
+    (folder / CARD).write_bytes(msgspec.json.encode(msgspec.structs.replace(card, encoder=changed)))
+    with pytest.raises(DetectorUnusable, match="ONNX Runtime"):
+        loaded(folder)
+
+
+def test_other_labels_are_refused(base, tmp_path):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from mining.transformer import load_transformer
+
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
+    with pytest.raises(DetectorUnusable, match="its labels are"):
+        load_transformer(tmp_path)
+
+
+def test_no_encoder_where_one_was_named(labels, tmp_path):
+    choice = EncoderChoice(base=str(tmp_path / "nothing"))
+    with pytest.raises(SettingsError, match="no encoder"):
+        fit(labels, tmp_path / "out", seed=0, encoder=choice)
+    assert not (tmp_path / "out").exists()
+
+
+def test_quantizing_costs_little(cascade):
+    card = read_card(cascade).encoder
+    if cascade.name == "onnx":
+        assert card.loss["mean_change"] < 0.02
+        assert abs(card.loss["roc_auc"] - card.loss["roc_auc_quantized"]) < 0.02
+    else:
+        assert card.loss == {}
+
+
+def test_the_band_is_where_the_encoder_helps():
+    first = np.linspace(0, 1, 401)
+    truth = np.arange(401) % 2 == 0
+    helps = (first > 0.4) & (first < 0.6)
+    both = np.where(helps, np.where(truth, 0.95, 0.05), first)
+    low, high = choose_band(first, both, truth, most=0.25)
+    assert 0.35 <= low <= 0.4 and 0.6 <= high <= 0.65
+    assert choose_band(first, first, truth, most=0.0) == (0.5, 0.5)
+
+
+class _Sure:
+    """An encoder that calls everything a complaint."""
+
+    def predict(self, texts):
+        found = np.full((len(texts), 7), 1e-4, dtype=np.float32)
+        found[:, list(Category).index(Category.COMPLAINT)] = 1 - 6e-4
+        return found
+
+
+LANGUAGES = {
+    "English by the log": ("not it", "en", True),
+    "Spanish by the log": ("not it", "es", False),
+    "no language, English letters": ("that's not it", None, True),
+    "no language, accents": ("así no, quería más números", None, False),
+    "no language, Chinese": ("不对", None, False),
+}
+
+
+@pytest.mark.parametrize("text, language, asked", LANGUAGES.values(), ids=LANGUAGES)
+def test_it_is_asked_about_languages_that_it_knows(
+    cascade, follow_up, lexicon, text, language, asked
+):
+    card = msgspec.structs.replace(
+        read_card(cascade).encoder,
+        uncertain=(0.0, 1.0),
+        combiner=Combiner(
+            bias=0.0, classifier=0.0, evidence_for=0.0, evidence_against=0.0, encoder=1.0
+        ),
+    )
+    stage = SecondStage(_Sure(), card, always=False)
+    readings = [read(follow_up(text, language=language), lexicon)]
+    classes, p = np.full((1, 7), 1 / 7, dtype=np.float32), np.array([0.5])
+    stage.revise(readings, classes, p)
+    assert (p[0] > 0.9) == asked
