@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mining.conversations import FollowUp
 from warehouse.errors import SettingsError, SourceUnavailable
 from warehouse.records import Category, Message, Role, SignalKind
+
+_MARK = b"\xef\xbb\xbf"  # some editors begin UTF-8 with it
+_CATEGORIES = ", ".join(Category)
 
 
 class Labelled(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,58 +25,152 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     group: str  # rows of one group are never split: a minimal set, or a conversation
     follow_up: FollowUp
-    category: Category | None  # None where the annotators differ
+    category: Category | None  # None where the annotators differ, or nobody has labelled it
     signal: SignalKind | None
+    source: str | None = None
+    hard: bool | None = None  # written to mislead
 
 
-class _Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A line as it stands in the file; keys that are not named here are ignored."""
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """What one annotator says of one follow-up."""
 
     id: str
-    user: str
-    assistant: str
-    follow_up: str
-    label: Category | None
+    group: str
+    category: Category | None
     signal: SignalKind | None
-    context: Sequence[Message] = ()  # before `user`, oldest first
-    language: str | None = None
+
+
+class _Labels(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys that any label file may have; keys that are not named here are ignored."""
+
+    id: str | int | None = None
+    label: Category | None | UnsetType = UNSET
+    signal: SignalKind | None | UnsetType = UNSET
+    context: Sequence[Message] | None = None  # before `user`, oldest first
     pair: str | None = None
     conversation: str | None = None
 
 
+class _Row(_Labels, frozen=True, kw_only=True):
+    """A line of labelled follow-ups."""
+
+    user: str
+    assistant: str
+    follow_up: str
+    language: str | None = None
+    source: str | None = None
+    hard: bool | None = None
+
+
+class _Annotation(_Labels, frozen=True, kw_only=True):
+    """A line of labels alone. `category`: what `--scores` writes in the place of a label."""
+
+    user: str | None = None
+    assistant: str | None = None
+    follow_up: str | None = None
+    category: Category | None = None
+
+
+_Line = TypeVar("_Line", bound=_Labels)
+
+
 def read_labelled(path: Path) -> list[Labelled]:
     """All rows of a file. Raises SourceUnavailable, or SettingsError with the line's number."""
+    needs = "user, assistant and follow_up"
+    return [_labelled(row) for row in _lines(path, _Row, needs)]
+
+
+def read_labels(path: Path) -> list[Label]:
+    """The labels of a file, which need not repeat the texts. Raises as `read_labelled`."""
+    found = []
+    for row in _lines(path, _Annotation, "id, or the three texts, and a label"):
+        category, signal = _verdict(row, row.category)
+        name = _name(row, (row.user, row.assistant, row.follow_up))
+        found.append(Label(id=name, group=_group(row, name), category=category, signal=signal))
+    return found
+
+
+def _lines(path: Path, kind: type[_Line], needs: str) -> Iterator[_Line]:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().removeprefix(_MARK).splitlines()
     except OSError as error:
-        raise SourceUnavailable(f"{path}: cannot be read ({error.strerror}).") from error
-    return list(_rows(path, lines))
-
-
-def _rows(path: Path, lines: Sequence[bytes]) -> Iterator[Labelled]:
-    decode = msgspec.json.Decoder(_Row).decode
+        raise SourceUnavailable(
+            f"{path}: cannot be read ({error.strerror}). Name a file of JSON lines."
+        ) from error
+    if not any(line.strip() for line in lines):
+        raise SettingsError(f"{path}: holds no rows. Name a file of JSON lines.")
+    decode = msgspec.json.Decoder(kind).decode
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            yield _labelled(decode(line))
-        except msgspec.MsgspecError as error:
+            row = decode(line)
+            _check(row)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"{path}, line {number}: no labelled follow-up ({error}). Each line needs id, "
-                "user, assistant, follow_up, label and signal; see docs/detection.md."
+                f"{path}, line {number}: no labelled follow-up ({_reason(error)}). Each line is "
+                f"a JSON object with {needs}; a label is one of {_CATEGORIES}. See "
+                "docs/detection.md."
             ) from error
+        yield row
+
+
+def _check(row: _Labels) -> None:
+    """Raises ValidationError where label and signal gainsay each other, or no id can be made."""
+    if isinstance(row.label, Category) and isinstance(row.signal, SignalKind):
+        if row.label.signal is not row.signal:
+            raise msgspec.ValidationError(
+                f"label {row.label} has the signal {row.label.signal}, not {row.signal}"
+            )
+    if isinstance(row, _Annotation) and row.id is None:
+        if None in (row.user, row.assistant, row.follow_up):
+            raise msgspec.ValidationError("neither an id nor the texts to make one from")
+
+
+def _reason(error: Exception) -> str:
+    # A UnicodeDecodeError's own text is about Python's codecs.
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _labelled(row: _Row) -> Labelled:
+    category, signal = _verdict(row)
+    name = _name(row, (row.user, row.assistant, row.follow_up))
     return Labelled(
-        id=row.id,
-        # Ids of one conversation's turns differ in a last "-t4" only.
-        group=row.pair or row.conversation or re.sub(r"-t\d+$", "", row.id),
+        id=name,
+        group=_group(row, name),
         follow_up=FollowUp(
             user=row.user,
             answer=row.assistant,
             follow_up=row.follow_up,
-            earlier=tuple(m.content for m in row.context if m.role is Role.USER),
+            earlier=tuple(m.content for m in row.context or () if m.role is Role.USER),
             language=row.language,
         ),
-        category=row.label,
-        signal=row.signal,
+        category=category,
+        signal=signal,
+        source=row.source,
+        hard=row.hard,
     )
+
+
+def _verdict(
+    row: _Labels, instead: Category | None = None
+) -> tuple[Category | None, SignalKind | None]:
+    """Category and signal. A signal that the file leaves out follows from the label; one that is
+    null says that the annotators differ."""
+    category = instead if row.label is UNSET else row.label
+    if row.signal is UNSET:
+        return category, category.signal if category else None
+    return category, row.signal
+
+
+def _name(row: _Labels, texts: Sequence[str | None]) -> str:
+    """The row's id, or one made of its texts, the same in every file that holds them."""
+    if row.id is not None:
+        return str(row.id)
+    said = [[m.role, m.content] for m in row.context or ()]
+    return "sha-" + hashlib.sha256(msgspec.json.encode([said, *texts])).hexdigest()[:16]
+
+
+def _group(row: _Labels, name: str) -> str:
+    # Ids of one conversation's turns differ in a last "-t4" only.
+    return row.pair or row.conversation or re.sub(r"-t\d+$", "", name)
