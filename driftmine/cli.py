@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftmine import cli_upkeep
+from driftmine import cli_detector, cli_upkeep
 from driftmine.flags import (
     HOME,
     DateOption,
@@ -33,9 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 models_app = typer.Typer(help="Versions of the policy, and which one is the champion.")
-detector_app = typer.Typer(help="Evaluate or train a detector of dissatisfaction.")
 app.add_typer(models_app, name="models", no_args_is_help=True)
-app.add_typer(detector_app, name="detector", no_args_is_help=True)
+cli_detector.add_to(app)
 cli_upkeep.add_to(app)
 
 
@@ -239,33 +238,3 @@ def models_rollback(
     from driftmine import models
 
     call(home, as_json, quiet, models.rollback)
-
-
-@detector_app.command("evaluate")
-def detector_evaluate(
-    file: Annotated[Path, typer.Argument(help="Labelled follow-ups, JSONL.")],
-    detector: Annotated[str, typer.Option(help="'default', or a detector's folder.")] = "default",
-    scores: Annotated[Path | None, typer.Option(help="Write a score per row here, JSONL.")] = None,
-    home: HomeOption = HOME,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Measure a detector on labelled follow-ups."""
-    from driftmine import commands
-
-    call(home, as_json, quiet, lambda s: commands.detector_evaluate(s, file, detector, scores))
-
-
-@detector_app.command("train")
-def detector_train(
-    files: Annotated[list[Path], typer.Argument(help="Labelled follow-ups, JSONL.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the detector to.")],
-    seed: Annotated[int, typer.Option(help="Of the folds and the fit.")] = 0,
-    home: HomeOption = HOME,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Fit a detector to labelled follow-ups."""
-    from driftmine import commands
-
-    call(home, as_json, quiet, lambda s: commands.detector_train(s, files, out, seed))

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from driftmine import intake, render
 from driftmine.session import Session, need_extra
 from warehouse.errors import QualityLimit, SettingsError
@@ -192,30 +190,6 @@ def status(session: Session) -> int:
     with session.catalog() as catalog:
         facts = overview(session, catalog)
     session.console.result(facts, lambda: render.facts(f"Home {session.home.root}", facts.items()))
-    return 0
-
-
-def detector_evaluate(session: Session, file: Path, detector: str, scores: Path | None) -> int:
-    """Measure a detector on a labelled file."""
-    need_extra("etl", "spacy")
-    from mining.evaluate import evaluate_file
-
-    report = evaluate_file(file, detector=detector, scores=scores)
-    # The bare scores on top, where a script looks for them; their intervals are under `scores`.
-    values = {name: interval.value for name, interval in report.scores.items()}
-    flat = msgspec.to_builtins(report) | values
-    session.console.result(flat, lambda: render.evaluation(report))
-    return 0
-
-
-def detector_train(session: Session, files: Sequence[Path], out: Path, seed: int) -> int:
-    """Fit a detector and write its folder."""
-    need_extra("etl", "spacy")
-    need_extra("detector", "sklearn")
-    from mining.fit import fit
-
-    card = fit(files, out=out, seed=seed)
-    session.console.result(card, lambda: render.card(card, out))
     return 0
 
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from driftmine.home import Home
     from driftmine.nightly import NightReport
     from ingestion.job import IngestReport
-    from mining.card import Card
-    from mining.evaluate import Evaluation
     from mining.job import MineReport
-    from mining.metrics import Interval
     from training.cycle import TrainReport
     from training.manifest import Manifest
 
@@ -177,48 +174,12 @@ def manifest(shown: Manifest, erased: int) -> RenderableType:
     )
 
 
-def evaluation(report: Evaluation) -> RenderableType:
-    """The tables of `driftmine detector evaluate`; intervals are 95%, by conversation."""
-    rows = [("all", report.scores), *report.by_category.items(), *report.by_language.items()]
-    columns = ("precision", "recall", "f1", "roc_auc")
-    table = [(name, *(_interval(scores.get(c)) for c in columns)) for name, scores in rows]
-    scores = {name: _interval(found) for name, found in report.scores.items()}
-    head = [
-        ("detector", f"{report.detector} {report.detector_version}"),
-        (
-            "rows",
-            f"{report.n:,} scored, {report.dsat:,} of them DSAT; {report.left_out:,} left out",
-        ),
-        *((name, scores[name]) for name in scores if name not in columns),
-    ]
-    return Group(facts("Detector", head), grid("Scores", ("of", *columns), table))
-
-
-def card(shown: Card, out: Path) -> RenderableType:
-    """What `driftmine detector train` made."""
-    rows = [
-        ("detector", f"{shown.name} {shown.version}"),
-        ("folder", _near(out.resolve())),
-        ("rows", shown.rows),
-        ("thresholds", f"report {shown.thresholds.report:.3f}, "
-                       f"trainable {shown.thresholds.trainable:.3f}"),
-        *((f"{name} (out of fold)", value) for name, value in shown.scores.items()),
-    ]  # fmt: skip
-    return facts("Detector", rows)
-
-
-def _interval(found: Interval | None) -> str:
-    if found is None or found.value is None:
-        return "-"
-    return f"{found.value:.3f} ({found.low or 0:.3f} to {found.high or 0:.3f})"
-
-
 def night(report: NightReport, home: Home) -> RenderableType:
     """The table at the end of `driftmine nightly`, and what to look at next."""
     if report.nothing_to_do:
         return Text(
             f"Nothing to do for {report.log_date}: no new logs, nothing left to mine; "
-            f"{report.training}.\nThe night's report: {_near(Path(report.page))}"
+            f"{report.training}.\nThe night's report: {near(Path(report.page))}"
         )
     parts: list[RenderableType] = [facts(f"Night of {report.log_date}", _night_rows(report))]
     if report.dsat_by_model:
@@ -236,10 +197,10 @@ def night(report: NightReport, home: Home) -> RenderableType:
 
 
 def _next_steps(report: NightReport, home: Home) -> Iterable[tuple[str, object]]:
-    program, root = _program(), shlex.quote(_near(home.root))
-    yield "the report", _near(Path(report.page))
+    program, root = _program(), shlex.quote(near(home.root))
+    yield "the report", near(Path(report.page))
     yield "in SQL", f'{program} sql --home {root} "FROM dsat_rate_daily"'
-    yield "in DuckDB", _near(home.warehouse / "warehouse.duckdb")
+    yield "in DuckDB", near(home.warehouse / "warehouse.duckdb")
     if report.model_version:
         yield "the model", f"{program} models show {report.model_version} --home {root}"
 
@@ -247,10 +208,10 @@ def _next_steps(report: NightReport, home: Home) -> Iterable[tuple[str, object]]
 def _program() -> str:
     """The program as it was called, so that what is printed can be pasted."""
     called = Path(sys.argv[0])
-    return "driftmine" if called.name != "driftmine" or shutil.which("driftmine") else _near(called)
+    return "driftmine" if called.name != "driftmine" or shutil.which("driftmine") else near(called)
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """A path as short as it can be said from here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

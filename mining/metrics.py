@@ -6,6 +6,7 @@ is undefined (no positives, say) is NaN.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,9 @@ def recall(truth: Array, called: Array, weight: Array) -> float:
 
 
 def f1(truth: Array, called: Array, weight: Array) -> float:
-    """Harmonic mean of precision and recall."""
-    return _ratio(2 * (weight @ (truth * called)), weight @ truth + weight @ called)
+    """Harmonic mean of precision and recall; without positives there is no recall to mean."""
+    positives = weight @ truth
+    return _ratio(2 * (weight @ (truth * called)), positives and positives + weight @ called)
 
 
 def roc_auc(truth: Array, p: Array, weight: Array) -> float:
@@ -51,7 +53,7 @@ def pr_auc(truth: Array, p: Array, weight: Array) -> float:
     """Area under the precision-recall curve by steps, also called average precision.
 
     No straight lines between the points: they flatter. Davis and Goadrich 2006,
-    doi:10.1145/1143844.1143874.
+    doi:10.1145/1143844.1143874. Undefined, as `roc_auc` is, without rows of both kinds.
     """
     return pr_auc_of(truth, p)(weight)
 
@@ -105,9 +107,19 @@ def pr_auc_of(truth: Array, p: Array) -> Score:
         positive = np.bincount(place, weights=truth * weight)
         hits = np.cumsum(positive)
         called = np.cumsum(np.bincount(place, weights=weight))
-        return _ratio(positive @ (hits / np.maximum(called, 1e-300)), positive.sum())
+        negatives = called[-1:].sum() - positive.sum()
+        area = positive @ (hits / np.maximum(called, 1e-300))
+        return _ratio(area, negatives and positive.sum())
 
     return score
+
+
+def wilson(hits: float, n: int) -> tuple[float, float]:
+    """95% score interval of a share, n > 0. E. B. Wilson, JASA 22, 1927, p. 209."""
+    z = 1.959964
+    centre = (hits + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * math.sqrt(hits * (n - hits) / n + z**2 / 4)
+    return round(max(0.0, centre - half), 4), round(min(1.0, centre + half), 4)
 
 
 def bootstrap(

@@ -29,7 +29,8 @@ COMMANDS = {
     "models show": {"VERSION"},
     "models promote": {"VERSION"},
     "models rollback": set(),
-    "detector evaluate": {"FILE", "--detector", "--scores"},
+    "detector evaluate": {"FILE", "--detector", "--scores", "--report"},
+    "detector agree": {"A", "B"},
     "detector train": {"FILES", "--out", "--seed"},
     "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }

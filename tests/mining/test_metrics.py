@@ -74,6 +74,15 @@ def test_precision_recall_f1():
     assert math.isnan(metrics.precision(TRUTH, np.zeros(4), ONES))
 
 
+def test_what_needs_positives_or_both_kinds_is_undefined_without():
+    none, p = np.zeros(4), np.array([0.1, 0.2, 0.3, 0.4])
+    for score in (metrics.recall, metrics.f1, metrics.pr_auc, metrics.roc_auc):
+        assert math.isnan(score(none, p, ONES))
+        assert math.isnan(score(none[:0], p[:0], ONES[:0]))
+    for score in (metrics.pr_auc, metrics.roc_auc):
+        assert math.isnan(score(ONES, p, ONES))
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.4, 0.5, 0.9])), min_size=2),
     st.integers(0, 3),

@@ -1,0 +1,66 @@
+"""The commands around a detector of dissatisfaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call
+
+detector_app = typer.Typer(help="Evaluate or train a detector of dissatisfaction.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the program."""
+    app.add_typer(detector_app, name="detector", no_args_is_help=True)
+
+
+@detector_app.command("evaluate")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="Follow-ups, labelled or not, JSONL.")],
+    detector: Annotated[str, typer.Option(help="'default', or a detector's folder.")] = "default",
+    scores: Annotated[Path | None, typer.Option(help="Write a score per row here, JSONL.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write report.html and the plots here."),
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure a detector on labelled follow-ups; without labels, only score them."""
+    from driftmine import detectors
+
+    words = {"scores": scores, "folder": report}
+    call(home, as_json, quiet, lambda s: detectors.evaluate(s, file, detector, **words))
+
+
+@detector_app.command("agree")
+def agree(
+    a: Annotated[Path, typer.Argument(help="Labels of one annotator, JSONL.")],
+    b: Annotated[Path, typer.Argument(help="Labels of another, of the same follow-ups.")],
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure how far two files of labels agree, matched by id: Cohen's kappa."""
+    from driftmine import detectors
+
+    call(home, as_json, quiet, lambda s: detectors.agree(s, a, b))
+
+
+@detector_app.command("train")
+def train(
+    files: Annotated[list[Path], typer.Argument(help="Labelled follow-ups, JSONL.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the detector to.")],
+    seed: Annotated[int, typer.Option(help="Of the folds and the fit.")] = 0,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Fit a detector to labelled follow-ups."""
+    from driftmine import detectors
+
+    call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed))

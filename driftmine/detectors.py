@@ -1,0 +1,91 @@
+"""What the `driftmine detector` commands do; each returns the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from driftmine import render_detector as tables
+from driftmine.session import Session, need_extra
+from warehouse.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mining.evaluate import Evaluation
+    from mining.metrics import Interval
+
+NO_LABELS = "no row has a label: the follow-ups were scored, and nothing could be measured"
+
+
+def evaluate(
+    session: Session, file: Path, detector: str, *, scores: Path | None, folder: Path | None
+) -> int:
+    """Measure a detector on a file; write a score per row, and a report with plots, if asked."""
+    need_extra("etl", "spacy")
+    from mining.detector import load_detector
+    from mining.evaluate import measure
+    from mining.labelled import read_labelled
+    from mining.options import MiningOptions
+    from mining.scored import score, write_scores
+
+    if scores is not None and scores.resolve() == file.resolve():
+        raise SettingsError(f"{scores}: --scores would write over the labels. Name another file.")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is known at once
+    rows = read_labelled(file)
+    scored = score(load_detector(MiningOptions(detector=detector)), rows)
+    if scores is not None:
+        write_scores(scored, scores)
+    found = measure(scored, seed=0)
+    value = flat(found)
+    if not found.labelled:
+        session.console.note(f"{file}: {NO_LABELS}")
+    page = None
+    if folder is not None:
+        from driftmine.report.evaluation import write_evaluation
+
+        written = write_evaluation(folder, found, scored, file=file, now=session.now)
+        page = Path(written.report)
+        if written.no_plots:
+            session.console.note(written.no_plots)
+        value |= msgspec.structs.asdict(written)
+    session.console.result(value, lambda: tables.evaluation(found, page))
+    return 0
+
+
+def flat(found: Evaluation) -> dict[str, Any]:
+    """The bare scores on top, where a script looks for them; their intervals under `scores`.
+
+    Every score has its key, null where there are no labels or it is undefined.
+    """
+    values = dict.fromkeys(tables.SCORES) | _values(found.scores)
+    note = {} if found.labelled else {"note": NO_LABELS}
+    return {**msgspec.to_builtins(found), **values, **note}
+
+
+def agree(session: Session, a: Path, b: Path) -> int:
+    """Measure how far two label files agree."""
+    need_extra("etl", "numpy")
+    from mining.agreement import agree as compare
+
+    found = compare(a, b)
+    value = msgspec.to_builtins(found) | _values(found.scores)
+    session.console.result(value, lambda: tables.agreement(found, a, b))
+    return 0
+
+
+def train(session: Session, files: Sequence[Path], out: Path, seed: int) -> int:
+    """Fit a detector and write its folder."""
+    need_extra("etl", "spacy")
+    need_extra("detector", "sklearn")
+    from mining.fit import fit
+
+    card = fit(files, out=out, seed=seed)
+    session.console.result(card, lambda: tables.card(card, out))
+    return 0
+
+
+def _values(scores: dict[str, Interval]) -> dict[str, float | None]:
+    return {name: interval.value for name, interval in scores.items()}
