@@ -19,11 +19,12 @@ from mining.card import read_card
 from mining.classifier import load_linear
 from mining.conversations import FollowUp
 from mining.detector import folder_of, load_detector
-from mining.evaluate import BATCH, evaluate
+from mining.evaluate import evaluate
 from mining.heuristics import read
 from mining.labelled import read_labelled
 from mining.options import MiningOptions
 from mining.rules import load_lexicon
+from mining.scored import BATCH
 
 ROUNDS = 5
 
