@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +56,20 @@ def train(
     files: Annotated[list[Path], typer.Argument(help="Labelled follow-ups, JSONL.")],
     out: Annotated[Path, typer.Option(help="Folder to write the detector to.")],
     seed: Annotated[int, typer.Option(help="Of the folds and the fit.")] = 0,
+    encoder: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="Also fine-tune this encoder: a folder or a name."),
+    ] = "",
+    epochs: Annotated[float, typer.Option(min=0.01, help="Of fine-tuning.")] = 3.0,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Keep only so many of its layers.")
+    ] = None,
+    languages: Annotated[
+        str, typer.Option(help="ISO 639-1 codes that it is asked about, by commas; '': all.")
+    ] = "en",
+    kind: Annotated[
+        str, typer.Option(help="onnx: small, without torch. transformers: whole, for a GPU.")
+    ] = "onnx",
     home: HomeOption = HOME,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -63,4 +77,8 @@ def train(
     """Fit a detector to labelled follow-ups."""
     from driftmine import detectors
 
-    call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed))
+    if kind not in ("onnx", "transformers"):
+        raise typer.BadParameter(f"--kind {kind}: write onnx or transformers.")
+    asked: dict[str, Any] = {"base": encoder, "epochs": epochs, "layers": layers, "kind": kind}
+    asked["languages"] = tuple(code for code in languages.split(",") if code)
+    call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed, encoder=asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +76,17 @@ def agree(session: Session, a: Path, b: Path) -> int:
     return 0
 
 
-def train(session: Session, files: Sequence[Path], out: Path, seed: int) -> int:
-    """Fit a detector and write its folder."""
+def train(
+    session: Session, files: Sequence[Path], out: Path, seed: int, *, encoder: Mapping[str, Any]
+) -> int:
+    """Fit a detector and write its folder; `encoder`: fields of an EncoderChoice, "": none."""
     need_extra("etl", "spacy")
     need_extra("detector", "sklearn")
     from mining.fit import fit
+    from mining.fitted import EncoderChoice
 
-    card = fit(files, out=out, seed=seed)
+    choice = EncoderChoice(**encoder) if encoder["base"] else None
+    card = fit(files, out=out, seed=seed, encoder=choice, told=session.console.note)
     session.console.result(card, lambda: tables.card(card, out))
     return 0
 

@@ -31,7 +31,16 @@ COMMANDS = {
     "models rollback": set(),
     "detector evaluate": {"FILE", "--detector", "--scores", "--report"},
     "detector agree": {"A", "B"},
-    "detector train": {"FILES", "--out", "--seed"},
+    "detector train": {
+        "FILES",
+        "--out",
+        "--seed",
+        "--encoder",
+        "--epochs",
+        "--layers",
+        "--languages",
+        "--kind",
+    },
     "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }
 
