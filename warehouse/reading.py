@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -91,9 +92,15 @@ def by_file(paths: Sequence[str], table: str, names: Sequence[str]) -> str:
 
 
 def _listed(paths: Sequence[str]) -> str:
-    """A list of texts as one literal, which DuckDB reads several times faster than thousands."""
-    mark = next(mark for mark in "\n\t|" if not any(mark in path for path in paths))
-    return f"string_split({literal(mark.join(paths))}, {literal(mark)})"
+    """A list of paths as one literal: DuckDB reads it several times faster than thousands.
+
+    Their folder is said once, for with each comment on a view its text is copied.
+    """
+    folder = os.path.dirname(os.path.commonprefix(paths))
+    rest = [path.removeprefix(folder) for path in paths]
+    mark = next(mark for mark in "\n\t|" if not any(mark in path for path in rest))
+    listed = f"string_split({literal(mark.join(rest))}, {literal(mark)})"
+    return f"[{literal(folder)} || path FOR path IN {listed}]"
 
 
 def _given(field: pa.Field) -> str:

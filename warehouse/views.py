@@ -227,7 +227,8 @@ def _value(value: Any) -> str:
 def _swap_database(path: Path, text: str, store: Path) -> None:
     beside = durable.temporary(path)
     try:
-        with duckdb.connect() as connection:
+        # One thread: some 250 statements that another could only wait for.
+        with duckdb.connect(config={"threads": 1}) as connection:
             show_store(connection, store)
             # The oldest format that holds these views, so that DuckDB 1.x opens it too.
             connection.execute(f"ATTACH {literal(str(beside))} AS made (STORAGE_VERSION 'v1.2.0')")
