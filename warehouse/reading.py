@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from warehouse.staging import StagedFile
 from warehouse.store import parquet_file
 
 _ROWS = 65_536  # of a batch, where nobody says how many
+
+# From so many files on a night is read on its own (docs/decisions/0014-a-night-of-many-files.md).
+_ALONE = 100
 
 _SQL_TYPES = {
     pa.bool_(): "BOOLEAN",
@@ -61,19 +65,12 @@ def query(store: Path, table: str, files: Iterable[Readable | StagedFile]) -> st
     """SQL that reads all columns of a table from these files, each file named."""
     schema = TABLES[table]
     digest, place = shape(schema), str(store)
-    today: list[str] = []
+    nights: dict[dt.date, list[str]] = {}
     older: list[str] = []
     for file in files:
-        same = today if file.shape == digest else older
+        same = nights.setdefault(file.log_date, []) if file.shape == digest else older
         same.append(f"{place}/{file.path}")
-    # Of a file in today's shape the night is taken from the path, so that a query for some nights
-    # opens no others; DuckDB cannot do so where it goes by field ids.
-    parts = []
-    if today:
-        parts.append(
-            f"SELECT {', '.join(schema.names)}\nFROM read_parquet({_listed(today)}, "
-            "hive_partitioning = true, hive_types = {'log_date': DATE})"
-        )
+    parts = list(_of_today(schema, nights))
     if older:
         parts.append(
             f"SELECT {', '.join(map(_given, schema))}\nFROM read_parquet({_listed(older)}, "
@@ -82,6 +79,22 @@ def query(store: Path, table: str, files: Iterable[Readable | StagedFile]) -> st
     if not parts:
         return empty({field.name: sql_type(field.type) for field in schema})
     return "\nUNION ALL\n".join(parts)
+
+
+def _of_today(schema: pa.Schema, nights: Mapping[dt.date, Sequence[str]]) -> Iterator[str]:
+    """SQL that reads files in today's shape: a query for some nights opens no others."""
+    paths = [path for held in nights.values() if len(held) < _ALONE for path in held]
+    if paths:  # DuckDB takes the night from the path, which it cannot where it goes by field ids
+        yield (
+            f"SELECT {', '.join(schema.names)}\nFROM read_parquet({_listed(paths)}, "
+            "hive_partitioning = true, hive_types = {'log_date': DATE})"
+        )
+    for night, held in nights.items():
+        if len(held) >= _ALONE:
+            yield (
+                f"SELECT * REPLACE (DATE '{night}' AS log_date)\n"
+                f"FROM read_parquet({_listed(held)}, hive_partitioning = false)"
+            )
 
 
 def by_file(paths: Sequence[str], table: str, names: Sequence[str]) -> str:

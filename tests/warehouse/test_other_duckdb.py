@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from warehouse import reading
+
 OLDER = "1.5.6"
 pytestmark = pytest.mark.other_duckdb
 
@@ -74,6 +76,15 @@ def test_files_of_an_older_shape_are_read(store, older) -> None:
     found = answers(reader(store.root, OLDER, older), queries)
     assert found == answers(reader(store.root, "2."), queries)
     assert len(json.loads(found[0])) == 3
+
+
+def test_nights_of_many_files_are_read(store, older, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "_ALONE", 1)
+    store.publish("1", *(store.stage("turns", part, [store.turn(1)]) for part in ("a", "b's")))
+    queries = ["FROM turns", f"SELECT count(*) FROM turns WHERE log_date = '{store.night}'"]
+    found = answers(reader(store.root, OLDER, older), queries)
+    assert found == answers(reader(store.root, "2."), queries)
+    assert found[1] == "[[2]]"
 
 
 def test_it_keeps_its_state_while_the_next_is_published(store, older) -> None:

@@ -7,7 +7,7 @@ import sys
 import duckdb
 import pytest
 
-from warehouse import migrations
+from warehouse import migrations, reading
 from warehouse.query import connect, refresh_if_stale, refresh_views
 from warehouse.records import Category, Signal, SystemPrompt
 from warehouse.schema import TABLES
@@ -107,6 +107,24 @@ def test_a_query_for_one_night_opens_no_other_files(store) -> None:
         store.publish(run, store.stage("turns", "a", [store.turn(1)], night), night=night)
     (plan,) = store.sql(f"EXPLAIN SELECT * FROM turns WHERE log_date = '{OTHER_NIGHT}'")
     assert "1/2" in plan[1]
+
+
+def test_a_night_of_many_files_is_read_on_its_own(store, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "_ALONE", 2)
+    empty = described(store, "turns")
+    nights = [store.night, OTHER_NIGHT, dt.date(2026, 11, 18)]
+    for i, night in enumerate(nights):
+        parts = [store.stage("turns", part, [store.turn(i)], night) for part in "abc"[i:]]
+        store.publish(str(i), *parts, night=night)
+    assert described(store, "turns") == empty
+    counted = "SELECT log_date, turn_id, count(*) FROM turns {} GROUP BY ALL"
+    rows = [(night, f"turn-{i}", 3 - i) for i, night in enumerate(nights)]
+    assert sorted(store.sql(counted.format(""))) == sorted(rows)
+    for row in rows:
+        one = counted.format(f"WHERE log_date = '{row[0]}'")
+        assert store.sql(one) == [row]
+        (plan,) = store.sql(f"EXPLAIN {one}")
+        assert plan[1].count("Function: READ_PARQUET") - plan[1].count("Files: 0/") == 1
 
 
 def test_a_turn_is_shown_once_and_its_context_rows_are_not(store) -> None:
