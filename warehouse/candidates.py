@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import datetime as dt
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -22,66 +23,88 @@ from warehouse.store import show_store
 # stream. By conversation, for its turns share most of their text.
 _SETUP = f"""
 CREATE MACRO place(conversation_id) AS ('0x' || left(md5(conversation_id), 13))::BIGINT / {2**52};
-CREATE VIEW trainable AS
+CREATE MACRO trainable(since) AS TABLE
     SELECT turn_id, max(log_date) AS log_date, any_value(conversation_id) AS conversation_id
     FROM dsat_turns ANTI JOIN barred USING (user_key)
+    WHERE log_date >= since::DATE
     GROUP BY turn_id HAVING arg_max(trainable, log_date);
 """
 _FRESH = """
-SELECT turn_id, log_date FROM trainable ANTI JOIN held USING (turn_id)
+SELECT turn_id, log_date FROM trainable($since) ANTI JOIN held USING (turn_id)
 ANTI JOIN (FROM lineage WHERE stream = $stream) USING (turn_id)
 WHERE place(conversation_id) >= $holdout"""
 _COUNT = f"SELECT count(*) FROM ({_FRESH})"
 _DRAW = f"""
-SELECT turn_id FROM ({_FRESH})
+SELECT turn_id, log_date FROM ({_FRESH})
 ORDER BY log_date DESC, md5($seed || ':' || turn_id), turn_id LIMIT $n"""
 _HELD_OUT = """
-SELECT turn_id FROM trainable WHERE place(conversation_id) < $holdout
+SELECT turn_id, log_date FROM trainable($since) WHERE place(conversation_id) < $holdout
 ORDER BY md5(turn_id), turn_id LIMIT $n"""
-_NIGHTS = "SELECT DISTINCT log_date::VARCHAR FROM dsat_turns SEMI JOIN chosen USING (turn_id)"
+_NEWEST = """
+SELECT turn_id, max(log_date) FROM dsat_turns SEMI JOIN chosen USING (turn_id)
+ANTI JOIN barred USING (user_key) GROUP BY turn_id"""
 _READ = """
-SELECT DISTINCT ON (position) dsat_turns.*
-FROM dsat_turns JOIN chosen USING (turn_id) ANTI JOIN barred USING (user_key)
-WHERE log_date IN ({})
-ORDER BY position, log_date DESC"""
+SELECT dsat_turns.* FROM dsat_turns JOIN chosen USING (turn_id, log_date)
+ANTI JOIN barred USING (user_key) WHERE log_date IN ({})"""
 _PROMPTS = """
 SELECT DISTINCT ON (prompt_hash) prompt_hash, content
 FROM system_prompts SEMI JOIN wanted USING (prompt_hash)"""
 
 
+# A draw looks into the newest nights first, so many at a time, and seldom has to read the others.
+_NEWEST_NIGHTS = (4, 32)
+_EVER = dt.date.min
+
+Dated = Mapping[str, dt.date]  # turn ids, in order, each with the night of its newest verdict
+
+
 class Candidates:
     """The DSAT turns of one state of the warehouse, without those of users who are barred."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, nights: Collection[dt.date]) -> None:
         self._duckdb = connection
+        newest = sorted(nights, reverse=True)
+        self._since = [newest[n - 1] for n in _NEWEST_NIGHTS if n < len(newest)]
 
     def count(self, stream: str, holdout: float) -> int:
         """How many turns are fresh: in no batch of the stream, and not held out."""
-        asked = {"stream": stream, "holdout": holdout}
+        asked = {"stream": stream, "holdout": holdout, "since": _EVER}
         (count,) = self._duckdb.execute(_COUNT, asked).fetchall()[0]
         return int(count)
 
-    def draw(self, stream: str, holdout: float, *, n: int, seed: int) -> list[str]:
-        """Ids of up to `n` fresh turns: the newest nights first, within one a draw by `seed`."""
-        drawn = {"stream": stream, "holdout": holdout, "n": n, "seed": str(seed)}
-        return [turn_id for (turn_id,) in self._duckdb.execute(_DRAW, drawn).fetchall()]
+    def draw(self, stream: str, holdout: float, *, n: int, seed: int) -> Dated:
+        """Up to `n` fresh turns: the newest nights first, within one a draw by `seed`."""
+        asked = {"stream": stream, "holdout": holdout, "n": n, "seed": str(seed)}
+        for since in self._since:
+            # A turn counts for its newest night: what earlier ones say of it too changes nothing.
+            drawn = dict(self._duckdb.execute(_DRAW, asked | {"since": since}).fetchall())
+            if len(drawn) == n:
+                return drawn
+        return dict(self._duckdb.execute(_DRAW, asked | {"since": _EVER}).fetchall())
 
-    def held_out(self, holdout: float, *, n: int) -> list[str]:
-        """Ids of up to `n` turns that no stream is ever given."""
-        asked = {"holdout": holdout, "n": n}
-        return [turn_id for (turn_id,) in self._duckdb.execute(_HELD_OUT, asked).fetchall()]
+    def held_out(self, holdout: float, *, n: int) -> Dated:
+        """Up to `n` turns that no stream is ever given."""
+        asked = {"holdout": holdout, "n": n, "since": _EVER}
+        return dict(self._duckdb.execute(_HELD_OUT, asked).fetchall())
 
-    def read(self, turn_ids: Sequence[str]) -> tuple[DsatTurn, ...]:
+    def dated(self, turn_ids: Sequence[str]) -> Dated:
+        """Turns by their ids; without those that are not shown."""
+        self._duckdb.register("chosen", _column("turn_id", turn_ids))
+        newest = dict(self._duckdb.sql(_NEWEST).fetchall())
+        return {turn_id: newest[turn_id] for turn_id in turn_ids if turn_id in newest}
+
+    def read(self, chosen: Dated) -> tuple[DsatTurn, ...]:
         """The turns themselves, in that order: texts are read for no others."""
-        ids = pa.array(turn_ids, pa.string())
-        self._duckdb.register("chosen", pa.table({"turn_id": ids, "position": range(len(ids))}))
-        # Named, or the texts of every night are read to find these.
-        nights = [f"DATE '{night}'" for (night,) in self._duckdb.sql(_NIGHTS).fetchall()]
-        if not nights:
+        if not chosen:
             return ()
-        rows = self._duckdb.sql(_READ.format(", ".join(nights))).to_arrow_table().to_pylist()
-        turns = [msgspec.convert(row, DsatTurn) for row in rows]
-        return tuple(self._with_prompts(turns))
+        ids, dates = pa.array(list(chosen), pa.string()), pa.array(list(chosen.values()))
+        self._duckdb.register("chosen", pa.table({"turn_id": ids, "log_date": dates}))
+        # Named, or the texts of every night are read to find these.
+        nights = ", ".join(f"DATE '{night}'" for night in sorted(set(chosen.values())))
+        rows = self._duckdb.sql(_READ.format(nights)).to_arrow_table().to_pylist()
+        # Put in order here: DuckDB would move their texts once more to sort them.
+        turns = {row["turn_id"]: msgspec.convert(row, DsatTurn) for row in rows}
+        return tuple(self._with_prompts([turns[id] for id in chosen if id in turns]))
 
     def _with_prompts(self, turns: Sequence[DsatTurn]) -> Iterator[DsatTurn]:
         """The turns with the texts of their system prompts back in place."""
@@ -116,13 +139,16 @@ def candidates(
         show_store(found, catalog.store)
         found.register("held", _column("turn_id", held))
         found.register("barred", _column("user_key", barred))
-        for table in ("dsat_turns", "system_prompts"):
-            files = current_readable(connection, table, as_of=as_of)
+        shown = {
+            table: current_readable(connection, table, as_of=as_of)
+            for table in ("dsat_turns", "system_prompts")
+        }
+        for table, files in shown.items():
             found.execute(f"CREATE VIEW {table} AS {reading.query(catalog.store, table, files)}")
         trained = reading.query(catalog.store, "lineage", readable(connection, "lineage"))
         found.execute(f"CREATE VIEW lineage AS {trained}")
         found.execute(_SETUP)
-        yield Candidates(found)
+        yield Candidates(found, {file.log_date for file in shown["dsat_turns"]})
 
 
 def _column(name: str, values: Collection[str] | Iterator[str]) -> pa.Table:

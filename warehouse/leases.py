@@ -107,7 +107,7 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
                 "nothing to train on once more. The view `batches` shows those there are."
             )
         with candidates(connection, catalog, as_of=first.snapshot) as found:
-            turns = found.read(items(connection, first.reuses or batch_id))
+            turns = found.read(found.dated(items(connection, first.reuses or batch_id)))
         if not turns:
             raise SnapshotGone(f"batch {batch_id}: none of its turns is left to train on.")
         lease = Lease(

@@ -6,6 +6,7 @@ from hashlib import md5
 import msgspec
 import pytest
 
+from warehouse import candidates
 from warehouse.barred import Bar, bar, barred, set_opted_out
 from warehouse.errors import LeaseLost
 from warehouse.leases import Lease, acquire, finish, release
@@ -134,6 +135,19 @@ def test_the_newest_nights_come_first(store) -> None:
     late = [store.dsat(i) for i in range(10, 13)]
     store.publish("2", store.stage("dsat_turns", "rules@1", late))
     assert set(ids(take(store, 3))) == {"turn-10", "turn-11", "turn-12"}
+
+
+def test_where_a_draw_looks_first_changes_nothing(store, monkeypatch) -> None:
+    for age in range(6):  # three of four turns come again in the night before
+        night = EARLIER - dt.timedelta(age)
+        rows = [store.dsat(i, trainable=i % (age + 2) > 0) for i in range(age, age + 4)]
+        store.publish(f"{age}", store.stage("dsat_turns", "rules@1", rows, night), night=night)
+    draws = []
+    for nights in ((), (1, 2, 4), (3,)):
+        monkeypatch.setattr(candidates, "_NEWEST_NIGHTS", nights)
+        leases = [take(store, n, stream=f"{nights} {n}") for n in (1, 2, 3, 4, 5, 9)]
+        draws.append([ids(lease) for lease in leases])
+    assert draws[0] == draws[1] == draws[2]
 
 
 def test_the_draw_depends_on_the_seed_and_on_nothing_else(store) -> None:
