@@ -16,6 +16,7 @@ from warehouse.barred import Bar, barred_by
 from warehouse.catalog import Catalog
 from warehouse.live import current_readable, readable
 from warehouse.records import DsatTurn, Message
+from warehouse.rows import dsat_turns
 from warehouse.store import show_store
 
 # A night's newest verdict on a turn counts. `place` spreads conversations over [0, 1), the same
@@ -101,14 +102,17 @@ class Candidates:
         self._duckdb.register("chosen", pa.table({"turn_id": ids, "log_date": dates}))
         # Named, or the texts of every night are read to find these.
         nights = ", ".join(f"DATE '{night}'" for night in sorted(set(chosen.values())))
-        rows = self._duckdb.sql(_READ.format(nights)).to_arrow_table().to_pylist()
+        found = dsat_turns(self._duckdb.sql(_READ.format(nights)).to_arrow_table())
         # Put in order here: DuckDB would move their texts once more to sort them.
-        turns = {row["turn_id"]: msgspec.convert(row, DsatTurn) for row in rows}
+        turns = {turn.turn_id: turn for turn in found}
         return tuple(self._with_prompts([turns[id] for id in chosen if id in turns]))
 
     def _with_prompts(self, turns: Sequence[DsatTurn]) -> Iterator[DsatTurn]:
         """The turns with the texts of their system prompts back in place."""
-        hashes = {message.prompt_hash for turn in turns for message in turn.context}
+        hashes = {message.prompt_hash for turn in turns for message in turn.context} - {None}
+        if not hashes:
+            yield from turns
+            return
         self._duckdb.register("wanted", _column("prompt_hash", filter(None, hashes)))
         texts = dict(self._duckdb.sql(_PROMPTS).fetchall())
         for turn in turns:

@@ -81,11 +81,7 @@ def acquire(
             turns=turns,
         )
         _insert(connection, lease)
-        rows = [
-            {"stream": stream, "batch_id": lease.batch_id, "turn_id": turn.turn_id}
-            for turn in turns
-        ]
-        connection.execute(insert(batch_items), rows)
+        _hold(connection, lease)
     return lease
 
 
@@ -133,6 +129,17 @@ def _leasing(catalog: Catalog, token: str) -> Iterator[Connection]:
     except CommitUnknown as unknown:
         if asked(catalog, unknown, partial(_state, token=token)) != "leased":
             raise
+
+
+def _hold(connection: Connection, lease: Lease) -> None:
+    """Make its turns those of the batch: handed to the driver as they are, for they are many."""
+    rows = [(lease.stream, turn.turn_id, lease.batch_id) for turn in lease.turns]
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    connection.exec_driver_sql(
+        f"INSERT INTO {batch_items.name} (stream, turn_id, batch_id) "
+        f"VALUES ({mark}, {mark}, {mark})",
+        rows,
+    )
 
 
 def _state(connection: Connection, *, token: str) -> str | None:
