@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from warehouse.errors import MissingExtra, SettingsError
 from warehouse.records import Category, SignalKind
 
 FORMAT = 2  # of features, combiner and stages: raised when one changes its meaning
+UNFINISHED = "unfinished"  # folder of an encoder's training that goes on where it was
 TRAINABLE_PRECISION = 0.9
 # A threshold is believed only if so many rows lie above it.
 TRAINABLE_ROWS = 20
@@ -57,7 +59,7 @@ def fit(
     classifier, combiner, first = fit_first(readings, target, fold)
     second = None
     if encoder is not None:
-        second = _fit_second(encoder, rows, first, fold, seed, told)
+        second = _fit_second(encoder, rows, first, fold, seed, out / UNFINISHED, told)
     weights = classifier.dumps()
     truth, p = first.truth.astype(np.float64), first.p if second is None else second.p
     thresholds = choose_thresholds(truth, p)
@@ -89,6 +91,7 @@ def _fit_second(
     first: FirstStage,
     fold: _Ints,
     seed: int,
+    work: Path,
     told: Callable[[str], object],
 ) -> SecondStage:
     try:
@@ -99,7 +102,7 @@ def _fit_second(
             "'driftmine[train,detector,etl]'."
         ) from error
     try:
-        return fit_second(encoder, rows, first, fold=fold, seed=seed, told=told)
+        return fit_second(encoder, rows, first, fold=fold, seed=seed, work=work, told=told)
     except OSError as error:
         raise SettingsError(
             f"{encoder.base}: no encoder that transformers can load. Name a folder that holds "
@@ -115,6 +118,7 @@ def _write(out: Path, card: Card, weights: bytes, second: SecondStage | None) ->
         (out / path).parent.mkdir(exist_ok=True)
         write_whole(out / path, content)
     write_whole(out / CARD, msgspec.json.format(msgspec.json.encode(card)) + b"\n")
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
 
 
 def _check(rows: Sequence[Labelled]) -> None:

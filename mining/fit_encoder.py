@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,7 @@ from mining.labelled import Labelled
 from mining.regression import logistic
 from mining.transformer import TransformerEncoder
 from mining.verdict import dsat_share, log_odds, probability, strengths
+from warehouse.durable import write_whole
 from warehouse.errors import SettingsError
 from warehouse.records import Category
 
@@ -39,14 +42,16 @@ def fit_second(
     *,
     fold: npt.NDArray[np.int64],
     seed: int,
+    work: Path,
     told: Told,
 ) -> SecondStage:
     """Fine-tune once a fold and once on all rows; learn when to ask and how to weigh what it says.
 
-    Raises OSError where the encoder cannot be loaded, SettingsError where it learns nothing.
+    `work`: a folder for what is done already, should this be interrupted. Raises OSError where
+    the encoder cannot be loaded, SettingsError where it learns nothing.
     """
     recipe = Recipe(epochs=choice.epochs, layers=choice.layers, seed=seed)
-    whole, small = _out_of_fold(choice, rows, fold, recipe, told)
+    whole, small = _out_of_fold(choice, rows, fold, recipe, work, told)
     found = dsat_share(small if choice.kind == "onnx" else whole)
     known = (None, *choice.languages)
     asks = np.array([not choice.languages or row.follow_up.language in known for row in rows])
@@ -88,6 +93,7 @@ def _out_of_fold(
     rows: Sequence[Labelled],
     fold: npt.NDArray[np.int64],
     recipe: Recipe,
+    work: Path,
     told: Told,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """[n, 7] of every row by an encoder that has not seen its group: whole, and quantized."""
@@ -95,12 +101,38 @@ def _out_of_fold(
     small = np.zeros_like(whole)
     for held in range(int(fold.max()) + 1):
         told(f"fine-tuning without fold {held + 1} of {int(fold.max()) + 1}")
+        out = np.flatnonzero(fold == held)
         seen = [row for row, of in zip(rows, fold, strict=True) if of != held]
-        model, tokenizer = _finetuned(choice.base, seen, recipe)
-        texts = [row.follow_up for row, of in zip(rows, fold, strict=True) if of == held]
-        whole[fold == held] = TransformerEncoder(model, tokenizer).predict(texts)
-        if choice.kind == "onnx":
-            small[fold == held] = _quantized(model, tokenizer).predict(texts)
+        whole[out], small[out] = _read_by_another(
+            choice, seen, [rows[at] for at in out.tolist()], recipe, work
+        )
+    return whole, small
+
+
+def _read_by_another(
+    choice: EncoderChoice,
+    seen: Sequence[Labelled],
+    held_out: Sequence[Labelled],
+    recipe: Recipe,
+    work: Path,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """[n, 7] of `held_out`, whole and quantized, by an encoder that was fine-tuned on `seen`.
+
+    Kept in `work`: a training of hours that was interrupted goes on where it was.
+    """
+    known = msgspec.json.encode([choice, recipe, seen, held_out], order="sorted")
+    path = work / f"{digest(known)[:16]}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["whole"], kept["small"]
+    model, tokenizer = _finetuned(choice.base, seen, recipe)
+    texts = [row.follow_up for row in held_out]
+    whole = TransformerEncoder(model, tokenizer).predict(texts)
+    small = _quantized(model, tokenizer).predict(texts) if choice.kind == "onnx" else whole
+    work.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, whole=whole, small=small)
+    write_whole(path, buffer.getvalue())
     return whole, small
 
 

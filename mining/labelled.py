@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mining.conversations import FollowUp
+from mining.groups import linked
 from warehouse.errors import SettingsError, SourceUnavailable
 from warehouse.records import Category, Message, Role, SignalKind
 
@@ -76,17 +77,21 @@ _Line = TypeVar("_Line", bound=_Labels)
 
 def read_labelled(path: Path) -> list[Labelled]:
     """All rows of a file. Raises SourceUnavailable, or SettingsError with the line's number."""
-    needs = "user, assistant and follow_up"
-    return [_labelled(row) for row in _lines(path, _Row, needs)]
+    rows = list(_lines(path, _Row, "user, assistant and follow_up"))
+    names = [_name(row, (row.user, row.assistant, row.follow_up)) for row in rows]
+    groups = linked([_groups(row, name) for row, name in zip(rows, names, strict=True)])
+    return list(map(_labelled, rows, names, groups))
 
 
 def read_labels(path: Path) -> list[Label]:
     """The labels of a file, which need not repeat the texts. Raises as `read_labelled`."""
+    rows = list(_lines(path, _Annotation, "id, or the three texts, and a label"))
+    names = [_name(row, (row.user, row.assistant, row.follow_up)) for row in rows]
+    groups = linked([_groups(row, name) for row, name in zip(rows, names, strict=True)])
     found = []
-    for row in _lines(path, _Annotation, "id, or the three texts, and a label"):
+    for row, name, group in zip(rows, names, groups, strict=True):
         category, signal = _verdict(row, row.category)
-        name = _name(row, (row.user, row.assistant, row.follow_up))
-        found.append(Label(id=name, group=_group(row, name), category=category, signal=signal))
+        found.append(Label(id=name, group=group, category=category, signal=signal))
     return found
 
 
@@ -132,12 +137,11 @@ def _reason(error: Exception) -> str:
     return "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _labelled(row: _Row) -> Labelled:
+def _labelled(row: _Row, name: str, group: str) -> Labelled:
     category, signal = _verdict(row)
-    name = _name(row, (row.user, row.assistant, row.follow_up))
     return Labelled(
         id=name,
-        group=_group(row, name),
+        group=group,
         follow_up=FollowUp(
             user=row.user,
             answer=row.assistant,
@@ -171,6 +175,7 @@ def _name(row: _Labels, texts: Sequence[str | None]) -> str:
     return "sha-" + hashlib.sha256(msgspec.json.encode([said, *texts])).hexdigest()[:16]
 
 
-def _group(row: _Labels, name: str) -> str:
+def _groups(row: _Labels, name: str) -> list[str]:
+    given = [each for each in (row.pair, row.conversation) if each is not None]
     # Ids of one conversation's turns differ in a last "-t4" only.
-    return row.pair or row.conversation or re.sub(r"-t\d+$", "", name)
+    return given or [re.sub(r"-t\d+$", "", name)]

@@ -6,7 +6,7 @@ from mining.card import CARD, Combiner, read_card
 from mining.cascade import SecondStage
 from mining.detector import load_detector
 from mining.encoder import TOKENIZER, WEIGHTS, WHOLE
-from mining.fit import fit
+from mining.fit import UNFINISHED, fit
 from mining.fit_encoder import choose_band
 from mining.fitted import EncoderChoice
 from mining.heuristics import read
@@ -204,3 +204,23 @@ def test_it_is_asked_about_languages_that_it_knows(
     classes, p = np.full((1, 7), 1 / 7, dtype=np.float32), np.array([0.5])
     stage.revise(readings, classes, p)
     assert (p[0] > 0.9) == asked
+
+
+def test_a_training_that_was_interrupted_goes_on(labels, base, tmp_path):
+    choice, out = EncoderChoice(base=str(base), epochs=0.1), tmp_path / "out"
+
+    def stop(what):
+        if what == "fine-tuning without fold 3 of 5":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(labels, out, seed=0, encoder=choice, told=stop)
+    kept = {path: path.stat().st_mtime_ns for path in (out / UNFINISHED).iterdir()}
+    assert len(kept) == 2 and not (out / CARD).exists()
+    seen = []
+    card = fit(
+        labels, out, seed=0, encoder=choice,
+        told=lambda _: seen.append({path: path.stat().st_mtime_ns for path in kept}),
+    )  # fmt: skip
+    assert all(times == kept for times in seen) and len(seen) == 6
+    assert read_card(out) == card and not (out / UNFINISHED).exists()

@@ -26,7 +26,8 @@ LABELS = {
     "none": ({"label": ..., "signal": ...}, (None, None)),
 }
 GROUPS = {
-    "by its minimal set": ({"pair": "p1", "conversation": "c1"}, "p1"),
+    "by its minimal set": ({"pair": "p1"}, "p1"),
+    "by its minimal set and its conversation": ({"pair": "p1", "conversation": "c1"}, "c1"),
     "by its conversation": ({"conversation": "c1"}, "c1"),
     "by its id, without the turn": ({}, "x"),
 }
