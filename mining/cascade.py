@@ -11,11 +11,8 @@ import numpy.typing as npt
 from mining.card import EncoderCard
 from mining.encoder import Encoder
 from mining.heuristics import Reading
+from mining.sequence import is_in
 from mining.verdict import dsat_share, probability
-
-# Of a text in the Latin alphabet whose log names no language: the share of ASCII characters from
-# which it is read as English. Accents are that frequent in none of its loan words.
-_ASCII_SHARE = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +49,5 @@ class SecondStage:
         """The rows that the encoder is asked about."""
         low, high = (0.0, 1.0) if self.always else self.card.uncertain
         open_ = np.flatnonzero((probabilities >= low) & (probabilities <= high))
-        return [row for row in open_.tolist() if self._knows(readings[row])]
-
-    def _knows(self, reading: Reading) -> bool:
-        language = reading.follow_up.language
-        if not self.card.languages:
-            return True
-        if language is not None:
-            return language in self.card.languages
-        text = reading.words.text
-        return sum(map(str.isascii, text)) >= _ASCII_SHARE * len(text)
+        known = self.card.languages
+        return [row for row in open_.tolist() if is_in(readings[row].follow_up, known)]

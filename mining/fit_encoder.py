@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,69 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from mining import metrics
 from mining.card import Combiner, EncoderCard, digest
 from mining.encoder import TOKENIZER, WEIGHTS, WHOLE, OnnxEncoder, started
 from mining.export import onnx_bytes, tokenizer_bytes, transformers_files
 from mining.finetune import Recipe, finetune
+from mining.fit_band import choose_band, combine, loss
 from mining.fitted import EncoderChoice, FirstStage, SecondStage
 from mining.labelled import Labelled
-from mining.regression import logistic
+from mining.sequence import is_in
 from mining.transformer import TransformerEncoder
-from mining.verdict import dsat_share, log_odds, probability, strengths
+from mining.verdict import dsat_share, probability
 from warehouse.durable import write_whole
-from warehouse.errors import SettingsError
 from warehouse.records import Category
-
-# Of the training rows, how many the encoder may be asked about: it takes a hundred times as long
-# as the first stage, and a night has millions of follow-ups.
-MOST_ASKED = 0.25
-_STEPS = 40  # places that are tried for either end of the uncertain band
 
 _Floats = npt.NDArray[np.float64]
 Told = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """How an encoder serves as a second stage, by what it says out of fold."""
+
+    combiner: Combiner
+    uncertain: tuple[float, float]  # probabilities of the first stage where it is asked
+    loss: dict[str, float]  # of quantizing it
+    asks: npt.NDArray[np.bool_]  # [n] rows in a language that it is asked about
+    always: _Floats  # [n] P(DSAT) where it is asked about all of them
+    p: _Floats  # [n] P(DSAT) where it is asked about the uncertain ones
+
+
+def learn(
+    choice: EncoderChoice,
+    rows: Sequence[Labelled],
+    first: FirstStage,
+    *,
+    fold: npt.NDArray[np.int64],
+    recipe: Recipe,
+    work: Path,
+    told: Told,
+) -> Learned:
+    """Fine-tune once a fold; learn when to ask and how to weigh what it says.
+
+    `work`: a folder for what is done already, should this be interrupted. Raises OSError where
+    the encoder cannot be loaded, SettingsError where it learns nothing.
+    """
+    asks = np.array([is_in(row.follow_up, choice.languages) for row in rows])
+    known = [row for row, ask in zip(rows, asks, strict=True) if ask]
+    whole, small = _out_of_fold(choice, known, fold[asks], recipe, work, told)
+    read = np.full(len(rows), 0.5)
+    read[asks] = dsat_share(small)
+    combiner = combine(first, read, asks)
+    always = first.p.copy()
+    for row in np.flatnonzero(asks).tolist():
+        always[row] = probability(first.readings[row], first.shares[row], combiner, read[row])
+    low, high = choose_band(first.p, always, first.truth)
+    asked = (first.p >= low) & (first.p <= high)
+    return Learned(
+        combiner=combiner,
+        uncertain=(low, high),
+        loss=loss(first.truth[asks], whole, small) if choice.kind == "onnx" else {},
+        asks=asks,
+        always=always,
+        p=np.where(asked, always, first.p),
+    )
 
 
 def fit_second(
@@ -45,23 +87,12 @@ def fit_second(
     work: Path,
     told: Told,
 ) -> SecondStage:
-    """Fine-tune once a fold and once on all rows; learn when to ask and how to weigh what it says.
-
-    `work`: a folder for what is done already, should this be interrupted. Raises OSError where
-    the encoder cannot be loaded, SettingsError where it learns nothing.
-    """
+    """`learn`, and then fine-tune on all rows. Raises as that does."""
     recipe = Recipe(epochs=choice.epochs, layers=choice.layers, seed=seed)
-    whole, small = _out_of_fold(choice, rows, fold, recipe, work, told)
-    found = dsat_share(small if choice.kind == "onnx" else whole)
-    known = (None, *choice.languages)
-    asks = np.array([not choice.languages or row.follow_up.language in known for row in rows])
-    combiner = _combine(first, found, asks)
-    both = first.p.copy()
-    for row in np.flatnonzero(asks).tolist():
-        both[row] = probability(first.readings[row], first.shares[row], combiner, found[row])
-    low, high = choose_band(first.p, both, first.truth)
+    learned = learn(choice, rows, first, fold=fold, recipe=recipe, work=work, told=told)
     told("fine-tuning on all rows")
-    model, tokenizer = _finetuned(choice.base, rows, recipe)
+    known = [row for row, ask in zip(rows, learned.asks, strict=True) if ask]
+    model, tokenizer = _finetuned(choice.base, known, recipe)
     files, weights, vocabulary = _files(choice, model, tokenizer)
     card = EncoderCard(
         kind=choice.kind,
@@ -70,12 +101,11 @@ def fit_second(
         tokenizer=digest(files[vocabulary]),
         separator=_separator(tokenizer),
         languages=choice.languages,
-        uncertain=(low, high),
-        combiner=combiner,
-        loss=_loss(first.truth, whole, small) if choice.kind == "onnx" else {},
+        uncertain=learned.uncertain,
+        combiner=learned.combiner,
+        loss=learned.loss,
     )
-    asked = (first.p >= low) & (first.p <= high)
-    return SecondStage(card=card, files=files, p=np.where(asked, both, first.p))
+    return SecondStage(card=card, files=files, p=learned.p)
 
 
 def _files(choice: EncoderChoice, model: Any, tokenizer: Any) -> tuple[dict[str, bytes], str, str]:
@@ -147,66 +177,3 @@ def _quantized(model: Any, tokenizer: Any) -> OnnxEncoder:
 
 def _separator(tokenizer: Any) -> str:
     return tokenizer.sep_token or "\n"
-
-
-def _combine(
-    first: FirstStage, shares: npt.NDArray[np.floating], asks: npt.NDArray[np.bool_]
-) -> Combiner:
-    found = np.array(
-        [
-            (*strengths(reading, share), log_odds(read))
-            for reading, share, read in zip(
-                first.readings, first.shares.tolist(), shares.tolist(), strict=True
-            )
-        ]
-    )
-    model = logistic(1.0).fit(found[asks], first.truth[asks])
-    classifier, weight_for, weight_against, encoder = (float(c) for c in model.coef_[0])
-    if encoder <= 0:
-        raise SettingsError(
-            "the encoder finds nothing in these labels that holds for follow-ups it has not seen. "
-            "Name another one, bring more labels, or train without."
-        )
-    return Combiner(
-        bias=float(model.intercept_[0]),
-        classifier=max(0.0, classifier),
-        evidence_for=max(0.0, weight_for),
-        evidence_against=max(0.0, weight_against),
-        encoder=encoder,
-    )
-
-
-def choose_band(
-    first: _Floats, both: _Floats, truth: npt.NDArray[np.bool_], most: float = MOST_ASKED
-) -> tuple[float, float]:
-    """The probabilities of the first stage between which asking the encoder pays most.
-
-    All [n]. Of the bands that hold at most the share `most` of the rows: where log loss is least.
-    """
-    gains = _surprise(first, truth) - _surprise(both, truth)
-    ends = np.quantile(first, np.linspace(0, 1, _STEPS + 1)).tolist()
-    best, band = -np.inf, (0.5, 0.5)
-    for low, high in combinations(ends, 2):
-        inside = (first >= low) & (first <= high)
-        if inside.mean() <= most and gains[inside].sum() > best:
-            best, band = float(gains[inside].sum()), (low, high)
-    return band
-
-
-def _surprise(p: _Floats, truth: npt.NDArray[np.bool_]) -> _Floats:
-    """Log loss, row by row."""
-    kept = np.clip(np.where(truth, p, 1 - p), 1e-6, 1)
-    return np.asarray(-np.log(kept))
-
-
-def _loss(
-    truth: npt.NDArray[np.bool_], whole: npt.NDArray[np.float32], small: npt.NDArray[np.float32]
-) -> dict[str, float]:
-    """ROC AUC out of fold before and after quantizing, and how far probabilities moved."""
-    target, everything = truth.astype(np.float64), np.ones(len(truth))
-    before, after = (dsat_share(found).astype(np.float64) for found in (whole, small))
-    return {
-        "roc_auc": round(metrics.roc_auc(target, before, everything), 4),
-        "roc_auc_quantized": round(metrics.roc_auc(target, after, everything), 4),
-        "mean_change": round(float(np.abs(before - after).mean()), 4),
-    }

@@ -7,7 +7,7 @@ from mining.cascade import SecondStage
 from mining.detector import load_detector
 from mining.encoder import TOKENIZER, WEIGHTS, WHOLE
 from mining.fit import UNFINISHED, fit
-from mining.fit_encoder import choose_band
+from mining.fit_band import choose_band
 from mining.fitted import EncoderChoice
 from mining.heuristics import read
 from mining.labelled import read_labelled
