@@ -56,6 +56,9 @@ def train(
     files: Annotated[list[Path], typer.Argument(help="Labelled follow-ups, JSONL.")],
     out: Annotated[Path, typer.Option(help="Folder to write the detector to.")],
     seed: Annotated[int, typer.Option(help="Of the folds and the fit.")] = 0,
+    scores: Annotated[
+        Path | None, typer.Option(help="Write what is said of each row out of fold here, JSONL.")
+    ] = None,
     encoder: Annotated[
         str,
         typer.Option(metavar="MODEL", help="Also fine-tune this encoder: a folder or a name."),
@@ -81,4 +84,5 @@ def train(
         raise typer.BadParameter(f"--kind {kind}: write onnx or transformers.")
     asked: dict[str, Any] = {"base": encoder, "epochs": epochs, "layers": layers, "kind": kind}
     asked["languages"] = tuple(code for code in languages.split(",") if code)
-    call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed, encoder=asked))
+    words: dict[str, Any] = {"encoder": asked, "scores": scores}
+    call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed, **words))

@@ -77,16 +77,23 @@ def agree(session: Session, a: Path, b: Path) -> int:
 
 
 def train(
-    session: Session, files: Sequence[Path], out: Path, seed: int, *, encoder: Mapping[str, Any]
+    session: Session,
+    files: Sequence[Path],
+    out: Path,
+    seed: int,
+    *,
+    encoder: Mapping[str, Any],
+    scores: Path | None,
 ) -> int:
-    """Fit a detector and write its folder; `encoder`: fields of an EncoderChoice, "": none."""
+    """Fit a detector and write its folder; `encoder`: fields of an EncoderChoice, base "": none."""
     need_extra("etl", "spacy")
     need_extra("detector", "sklearn")
     from mining.fit import fit
     from mining.fitted import EncoderChoice
 
     choice = EncoderChoice(**encoder) if encoder["base"] else None
-    card = fit(files, out=out, seed=seed, encoder=choice, told=session.console.note)
+    told = session.console.note
+    card = fit(files, out=out, seed=seed, encoder=choice, scores=scores, told=told)
     session.console.result(card, lambda: tables.card(card, out))
     return 0
 

@@ -14,10 +14,11 @@ from mining import metrics, phrases
 from mining.card import CARD, Card, Thresholds, digest
 from mining.classifier import WEIGHTS
 from mining.fit_linear import FOLDS, fit_first, folds
-from mining.fitted import EncoderChoice, FirstStage, SecondStage
+from mining.fitted import EncoderChoice, FirstStage, OutOfFold, SecondStage
 from mining.heuristics import read
 from mining.labelled import Labelled, read_labelled
 from mining.rules import load_lexicon
+from mining.verdict import strengths
 from warehouse.durable import write_whole
 from warehouse.errors import MissingExtra, SettingsError
 from warehouse.records import Category, SignalKind
@@ -39,18 +40,20 @@ def fit(
     seed: int,
     name: str = "",
     encoder: EncoderChoice | None = None,
+    scores: Path | None = None,
     told: Callable[[str], object] = lambda _: None,
 ) -> Card:
     """Train on the labelled files, write weights and card into `out`, and return the card.
 
     Calibration and thresholds come from predictions out of fold: of models that have not seen
     the row's group. `name`: the detector's, else the folder's. `encoder`: also fine-tune a second
-    stage, which takes minutes to hours; `told` is told how far it is.
+    stage, which takes minutes to hours; `told` is told how far it is. `scores`: also write there an
+    `OutOfFold` line a row.
 
     Raises SettingsError, SourceUnavailable, MissingExtra.
     """
     paths = [labelled] if isinstance(labelled, Path) else list(labelled)
-    rows = [row for path in paths for row in read_labelled(path) if row.category is not None]
+    files, rows = _read(paths)
     _check(rows)
     lexicon = load_lexicon(phrases.load)
     readings = [read(row.follow_up, lexicon) for row in rows]
@@ -82,7 +85,46 @@ def fit(
     version = f"{FORMAT}.{digest(msgspec.json.encode(card))[:8]}"
     card = msgspec.structs.replace(card, version=version)
     _write(out, card, weights, second)
+    if scores is not None:
+        found = _out_of_fold(files, rows, first, second)
+        write_whole(scores, msgspec.json.Encoder().encode_lines(found))
     return card
+
+
+def _read(paths: Sequence[Path]) -> tuple[list[str], list[Labelled]]:
+    """The rows that have a category, and the name of the file of each."""
+    found = [(path.name, row) for path in paths for row in read_labelled(path)]
+    kept = [(name, row) for name, row in found if row.category is not None]
+    return [name for name, _ in kept], [row for _, row in kept]
+
+
+def _out_of_fold(
+    files: Sequence[str],
+    rows: Sequence[Labelled],
+    first: FirstStage,
+    second: SecondStage | None,
+) -> list[OutOfFold]:
+    last = first.p if second is None else second.p
+    always = first.p if second is None else second.always
+    found = []
+    for at, (name, row) in enumerate(zip(files, rows, strict=True)):
+        assert row.category is not None
+        _, weight_for, weight_against = strengths(first.readings[at], 0.5)
+        found.append(
+            OutOfFold(
+                id=row.id,
+                file=name,
+                group=row.group,
+                language=row.follow_up.language,
+                signal=row.category.signal,
+                evidence=weight_for + weight_against,
+                linear=float(first.shares[at]),
+                first=float(first.p[at]),
+                always=float(always[at]),
+                probability=float(last[at]),
+            )
+        )
+    return found
 
 
 def _fit_second(

@@ -105,7 +105,7 @@ def fit_second(
         combiner=learned.combiner,
         loss=learned.loss,
     )
-    return SecondStage(card=card, files=files, p=learned.p)
+    return SecondStage(card=card, files=files, p=learned.p, always=learned.always)
 
 
 def _files(choice: EncoderChoice, model: Any, tokenizer: Any) -> tuple[dict[str, bytes], str, str]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from mining.card import EncoderCard
 from mining.heuristics import Reading
+from warehouse.records import SignalKind
 
 _Floats = npt.NDArray[np.float64]
 
@@ -32,6 +34,22 @@ class SecondStage:
     card: EncoderCard
     files: Mapping[str, bytes]  # path in the detector's folder -> content
     p: _Floats  # [n] of DSAT, calibrated, by models that have not seen the row's group
+    always: _Floats  # [n] the same, were the encoder asked about every row that it knows
+
+
+class OutOfFold(msgspec.Struct, frozen=True, kw_only=True):
+    """What models that have not seen a training row's group say of it: probabilities of DSAT."""
+
+    id: str
+    file: str
+    group: str
+    language: str | None
+    signal: SignalKind
+    evidence: float  # log-odds: the heaviest evidence for it and against it
+    linear: float  # the linear model alone
+    first: float  # rules and linear model
+    always: float  # and the encoder, were it asked about every row that it knows
+    probability: float  # as the detector works
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ COMMANDS = {
         "--layers",
         "--languages",
         "--kind",
+        "--scores",
     },
     "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }
