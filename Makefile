@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test chaos test-duckdb postgres check bench clean
+.PHONY: nightly test chaos test-duckdb postgres check bench bench-detector clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -39,6 +39,10 @@ bench: $(INSTALLED) ## the figures of docs/measurements.md that need no data of 
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/nightly.py examples/logs/*.jsonl*
 	$(BIN)/python bench/ingest.py cpu
+
+DATA ?= ../shared/data
+bench-detector: $(INSTALLED) ## how well and how fast dissatisfaction is found; DATA=folder, ENCODER=folder
+	$(BIN)/python bench/detector.py $(DATA) $(if $(ENCODER),--encoder $(ENCODER))
 
 # torch comes from constraints.txt as a CPU build where one is at hand; for a GPU see README.md.
 $(INSTALLED): pyproject.toml constraints.txt
