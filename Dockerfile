@@ -22,6 +22,7 @@ RUN useradd --uid 10001 --create-home driftmine \
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md ./
 COPY warehouse ./warehouse
+COPY endpoint ./endpoint
 COPY ingestion ./ingestion
 COPY mining ./mining
 COPY training ./training
@@ -31,7 +32,7 @@ ENTRYPOINT ["driftmine"]
 CMD ["--help"]
 
 FROM base AS etl
-RUN pip install --constraint constraints.txt '.[etl,cloud,postgres]'
+RUN pip install --constraint constraints.txt '.[etl,cloud,judge,postgres]'
 USER driftmine
 
 FROM base AS train

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("warehouse", "ingestion", "mining", "training", "driftmine")
+PACKAGES = ("warehouse", "endpoint", "ingestion", "mining", "training", "driftmine")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 HEAVY = {
     "apache_beam", "torch", "transformers", "trl", "duckdb", "sqlalchemy", "spacy", "matplotlib",
+    "httpx",
 }  # fmt: skip
 
 ENCODERS = ("mining/finetune.py", "mining/transformer.py")
@@ -22,6 +23,7 @@ ALLOWED = {
         "ingestion/transforms.py", "ingestion/io.py", "ingestion/job.py",
         "mining/transforms.py", "mining/io.py", "mining/job.py",
     ),
+    "httpx": ("endpoint/transport.py",),
     "trl": ("training/update.py",),
     "torch": ("training/*.py", "training/samplers/*.py", *ENCODERS, "mining/export.py"),
     "transformers": ("training/*.py", "training/samplers/*.py", *ENCODERS),
@@ -30,7 +32,8 @@ ALLOWED = {
     "sqlalchemy": ("warehouse/*.py", "warehouse/migrations/*.py", "warehouse/upkeep/*.py"),
 }  # fmt: skip
 PURE = (
-    "warehouse.records", "warehouse.errors", "ingestion.normalize", "ingestion.assemble",
+    "warehouse.records", "warehouse.errors", "endpoint.access", "endpoint.options",
+    "endpoint.prompt", "ingestion.normalize", "ingestion.assemble",
     "ingestion.formats.detect", "ingestion.formats.mapping", "ingestion.language",
     "ingestion.logs.contents", "ingestion.redact.stages", "ingestion.shards", "ingestion.sketch",
     "ingestion.stage",
@@ -84,7 +87,7 @@ def test_pure_modules_load_nothing_heavy() -> None:
     {
         "the ETL starts without torch": (
             ("ingestion.job", "mining.job"),
-            {"torch", "transformers", "trl", "matplotlib"},
+            {"torch", "transformers", "trl", "matplotlib", "httpx"},
         ),
         "the trainer starts without Beam": (("training.cycle",), {"apache_beam", "spacy"}),
         "the command line starts light": (
