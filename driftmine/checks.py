@@ -22,6 +22,7 @@ EXTRAS = {
     "etl": "apache_beam",
     "train": "trl",
     "detector": "sklearn",
+    "judge": "httpx",
     "postgres": "psycopg",
     "cloud": "s3fs",
 }
@@ -58,13 +59,14 @@ def extras(session: Session) -> Found:
     there = [name for name, package in EXTRAS.items() if importlib.util.find_spec(package)]
     options = session.settings.warehouse
     needed = {
+        "judge": bool(session.settings.mining.judge.base_url),
         "postgres": options.catalog_url.startswith("postgresql"),
         "cloud": "://" in options.data_url and not options.data_url.startswith(("file:", "memory")),
     }
     missing = [name for name, is_needed in needed.items() if is_needed and name not in there]
     if missing:
         named = ",".join(missing)
-        return "problem", f"{named}: needed by [warehouse]", f"pip install '.[{named}]'"
+        return "problem", f"{named}: needed by the settings", f"pip install '.[{named}]'"
     return ok(f"installed: {', '.join(there) or 'none'}")
 
 
@@ -102,6 +104,17 @@ def user_key(session: Session) -> Found:
     return ok(str(session.home.key))
 
 
+def judge(session: Session) -> Found:
+    """Whether one is set, and what it lacks; it is not called."""
+    from endpoint.access import address, headers
+
+    options = session.settings.mining.judge
+    if not options.base_url:
+        return ok("none: [mining.judge] has no base_url")
+    headers(options)
+    return ok(f"{options.model} at {address(options)}")
+
+
 def aliases(session: Session) -> Found:
     """They name versions that are there."""
     from training import registry
@@ -131,5 +144,5 @@ def said(error: Exception) -> str:
 
 OF_HOME: dict[str, OfHome] = {
     "python": python, "extras": extras, "home": home, "settings": settings,
-    "user key": user_key, "models": aliases,
+    "user key": user_key, "judge": judge, "models": aliases,
 }  # fmt: skip

@@ -106,6 +106,9 @@ def _placed(settings: Settings, home: Path) -> Settings:
     )
     data = settings.warehouse.data_url
     warehouse = replace(settings.warehouse, data_url=_place(home, data))
+    judge = settings.mining.judge
+    if judge.base_url:
+        judge = replace(judge, store=_place(home, judge.store))
     detector, policy = settings.mining.detector, settings.training.policy
     if (home / detector).is_dir():
         detector = str(home / detector)
@@ -115,7 +118,7 @@ def _placed(settings: Settings, home: Path) -> Settings:
         update={
             "nightly": nightly,
             "ingestion": ingestion,
-            "mining": replace(settings.mining, detector=detector),
+            "mining": replace(settings.mining, detector=detector, judge=judge),
             "warehouse": warehouse,
             "training": replace(settings.training, policy=policy),
         }

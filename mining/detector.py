@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from mining import judge as judging
 from mining import phrases
 from mining.card import Card, Thresholds, read_card
 from mining.cascade import SecondStage
@@ -15,7 +16,8 @@ from mining.classifier import Classifier, load_linear
 from mining.conversations import FollowUp
 from mining.encoder import load_encoder
 from mining.heuristics import read
-from mining.options import Asked, MiningOptions
+from mining.judge import Judge
+from mining.options import Asked, JudgeOptions, MiningOptions
 from mining.rules import Lexicon, load_lexicon
 from mining.verdict import Verdict, dsat_share, judge, probability
 from warehouse.errors import DetectorUnusable
@@ -33,6 +35,7 @@ class Detector:
         classifier: Classifier,
         thresholds: Thresholds,
         second: SecondStage | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self.name = card.name
         self.version = card.version
@@ -41,6 +44,7 @@ class Detector:
         self._lexicon = lexicon
         self._classifier = classifier
         self._second = second
+        self._judge = judge
 
     def detect(self, follow_ups: Sequence[FollowUp]) -> list[Verdict]:
         """One verdict a follow-up, in order. Never raises on any text."""
@@ -50,16 +54,19 @@ class Detector:
         p = np.array([probability(r, share, self._combiner) for r, share in shares])
         if self._second is not None:
             self._second.revise(readings, classes, p)
+        if self._judge is not None:
+            self._judge.revise(readings, classes, p)
         return list(judge(readings, classes, p, self.thresholds))
 
 
-def load_detector(options: MiningOptions) -> Detector:
+def load_detector(options: MiningOptions, account: str = "direct") -> Detector:
     """The detector that the options name, with their thresholds where they set any.
 
-    Raises DetectorUnusable.
+    `account`: whose budget a judge spends. Raises DetectorUnusable; where there is a judge also
+    SettingsError and MissingExtra.
     """
     folder = folder_of(options)
-    card = read_card(folder)
+    card = card_of(options)
     lexicon = load_lexicon(phrases.load)
     if lexicon.digest != card.lexicon:
         raise DetectorUnusable(
@@ -72,6 +79,7 @@ def load_detector(options: MiningOptions) -> Detector:
         load_linear(folder, card),
         thresholds_of(card, options),
         _second_stage(folder, card, options.encoder),
+        _judge(options.judge, account),
     )
 
 
@@ -80,6 +88,23 @@ def _second_stage(folder: Path, card: Card, asked: Asked) -> SecondStage | None:
         return None
     encoder = load_encoder(folder, card.encoder)
     return SecondStage(encoder, card.encoder, always=asked is Asked.ALWAYS)
+
+
+def _judge(options: JudgeOptions, account: str) -> Judge | None:
+    if not options.base_url:
+        return None
+    return Judge(judging.asker(options, account=account), options)
+
+
+def card_of(options: MiningOptions) -> Card:
+    """The card of the detector that the options name; with a judge it is another version.
+
+    Raises DetectorUnusable.
+    """
+    card = read_card(folder_of(options))
+    judge = judging.version(options.judge)
+    version = f"{card.version}+{judge}" if judge else card.version
+    return msgspec.structs.replace(card, version=version)
 
 
 def folder_of(options: MiningOptions) -> Path:

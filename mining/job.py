@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
+from endpoint.ledger import Spending, spent
 from ingestion import runners
 from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import Progress, run_pipeline, watched
-from mining.card import Card, read_card
-from mining.detector import folder_of, load_detector, thresholds_of
+from mining.card import Card
+from mining.detector import card_of, load_detector, thresholds_of
 from mining.harvest import TurnsFile, part_of, partitions
 from mining.options import MiningOptions
 from mining.stage import MiningJob, shards
@@ -46,6 +48,7 @@ class MineReport(msgspec.Struct, frozen=True, kw_only=True):
     dsat_by_model: dict[str, ModelCount]
     trainable: int
     untrainable_by_reason: dict[str, int]
+    judge: Spending | None = None  # requests to a judge and how each ended, where one is set
 
 
 def mine(
@@ -60,8 +63,8 @@ def mine(
 
     `progress` is told (shards done, shards, what).
 
-    Raises DetectorUnusable, CorruptStaging, CommitConflict; after each of them nothing of this
-    run is published, and it can be run again.
+    Raises DetectorUnusable, CorruptStaging, CommitConflict and, of a judge, SettingsError and
+    MissingExtra; after each of them nothing of this run is published, and it can be run again.
     """
     run = _plan(catalog, log_date, options)
     return _mine(replace(run, watermark=log_date), now, progress)
@@ -133,7 +136,7 @@ class _Run:
 
 
 def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
-    card = read_card(folder_of(options))
+    card = card_of(options)
     thresholds = thresholds_of(card, options)
     erasure = publish.erasure(catalog)
     turns = generations(catalog, "turns", log_date)
@@ -191,7 +194,7 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
 def _stage(run: _Run, progress: Progress | None) -> list[ShardDone]:
     planned = shards(_turns_files(run), run.options.workers)
     job = MiningJob(store=run.catalog.store, log_date=run.log_date, opted_out=run.opted_out)
-    load = partial(load_detector, run.options)
+    load = partial(load_detector, run.options, run.run_id)
     stage = StageSignals(planned, job=job, load=load, handoff=run.handoff)
     with watched(run.handoff.done, len(planned), "shards mined", progress):
         run_pipeline(
@@ -222,6 +225,7 @@ def _live(run: _Run) -> list[StagedFile]:
 
 def _report(run: _Run, published: Tally | None) -> MineReport:
     found = published or tally(run.catalog.store, _live(run))
+    judge = run.options.judge
     return MineReport(
         log_date=run.log_date,
         run_id=run.run_id,
@@ -229,5 +233,6 @@ def _report(run: _Run, published: Tally | None) -> MineReport:
         detector_version=run.card.version,
         published=published is not None,
         dsat=found.signals.get(SignalKind.DSAT, 0),
+        judge=spent(Path(judge.store), run.run_id) if judge.base_url else None,
         **{name: getattr(found, name) for name in Tally.__struct_fields__},
     )

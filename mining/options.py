@@ -1,10 +1,12 @@
-"""Settings of mining: section [mining] of driftmine.toml."""
+"""Settings of mining: sections [mining] and [mining.judge] of driftmine.toml."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Interval
+
+from endpoint.options import EndpointOptions
 
 
 class Asked(StrEnum):
@@ -13,6 +15,17 @@ class Asked(StrEnum):
     NEVER = "never"
     UNCERTAIN = "uncertain"  # where rules and linear model are not sure, by the card
     ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeOptions(EndpointOptions):
+    """A large language model that is asked about uncertain follow-ups; off without a base_url."""
+
+    low: Annotated[float, Interval(ge=0, le=1)] = 0.2  # asked where low <= P(DSAT) <= high
+    high: Annotated[float, Interval(ge=0, le=1)] = 0.8
+    # P(DSAT) where it says so and where it does not, of follow-ups half of which are.
+    said_dsat: Annotated[float, Interval(ge=0.5, lt=1)] = 0.9
+    said_other: Annotated[float, Interval(gt=0, le=0.5)] = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +40,4 @@ class MiningOptions:
     trainable_threshold: Annotated[float, Interval(ge=0, le=1)] | None = None
     encoder: Asked = Asked.UNCERTAIN
     workers: Annotated[int, Ge(1)] = 1  # processes; 1 runs in this one
+    judge: JudgeOptions = field(default_factory=JudgeOptions)

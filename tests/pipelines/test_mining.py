@@ -180,7 +180,7 @@ def test_two_processes_find_the_same(catalog: Catalog, ingested: Callable) -> No
 def _failing(marks: Path) -> Callable:
     """Loads a detector that fails at one log, quoting it, until it is mended."""
 
-    def load(options):  # nested, so that it crosses processes without this module
+    def load(options, account):  # nested, so that it crosses processes without this module
 
         class Failing:
             def __init__(self, detector):
@@ -201,7 +201,7 @@ def _failing(marks: Path) -> Callable:
 
 
 def _unloadable(marks: Path) -> Callable:
-    def load(options):
+    def load(options, account):
         from warehouse.errors import DetectorUnusable
 
         if not (marks / "mended").exists():
