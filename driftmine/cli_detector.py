@@ -86,3 +86,23 @@ def train(
     asked["languages"] = tuple(code for code in languages.split(",") if code)
     words: dict[str, Any] = {"encoder": asked, "scores": scores}
     call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed, **words))
+
+
+@detector_app.command("label")
+def label(
+    file: Annotated[Path, typer.Argument(metavar="IN", help="Follow-ups, labelled or not, JSONL.")],
+    out: Annotated[Path, typer.Argument(help="File to write the labelled ones to.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Label only so many rows.")] = None,
+    uncertain: Annotated[
+        bool,
+        typer.Option("--uncertain", help="Only rows that the detector of [mining] is unsure of."),
+    ] = False,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Let the judge of [mining.judge] label follow-ups, for `detector train`."""
+    from driftmine import detectors
+
+    pick = detectors.unsure if uncertain else detectors.all_rows
+    call(home, as_json, quiet, lambda s: detectors.label(s, file, out, pick=pick, limit=limit))

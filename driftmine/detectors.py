@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ from warehouse.errors import SettingsError
 
 if TYPE_CHECKING:
     from mining.evaluate import Evaluation
+    from mining.labelled import Given
     from mining.metrics import Interval
 
+Pick = Callable[[Session, "Sequence[Given]"], "Sequence[Given]"]
+UNLABELLED = 3  # exit code: finished, but rows are left without a label
 NO_LABELS = "no row has a label: the follow-ups were scored, and nothing could be measured"
 
 
@@ -100,3 +104,48 @@ def train(
 
 def _values(scores: dict[str, Interval]) -> dict[str, float | None]:
     return {name: interval.value for name, interval in scores.items()}
+
+
+def label(session: Session, file: Path, out: Path, *, pick: Pick, limit: int | None) -> int:
+    """Write silver labels; exit 3 where rows are left without one, and a further run may help."""
+    need_extra("etl", "spacy")
+    need_extra("judge", "httpx")
+    from mining.labelled import read_given
+    from mining.silver import label as ask
+
+    options = session.settings.mining.judge
+    if not options.base_url:
+        raise SettingsError(
+            "No judge is set. Name its base_url and model under [mining.judge] in "
+            f"{session.home.settings}; see docs/detection.md."
+        )
+    if out.resolve() == file.resolve():
+        raise SettingsError(f"{out}: would be written over the rows. Name another file.")
+    out.parent.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is known at once
+    rows = pick(session, read_given(file))[:limit]
+    with session.console.progress() as progress:
+        found = ask(
+            rows,
+            out,
+            options=options,
+            account=f"label {session.now.isoformat()}",  # a budget of its own
+            progress=session.console.stoppable(progress),
+        )
+    session.console.result(found, lambda: tables.labelling(found, out))
+    return 0 if found.labelled == found.rows else UNLABELLED
+
+
+def all_rows(session: Session, rows: Sequence[Given]) -> Sequence[Given]:
+    """Every row."""
+    return rows
+
+
+def unsure(session: Session, rows: Sequence[Given]) -> Sequence[Given]:
+    """The rows that the home's detector leaves to a judge."""
+    from mining.detector import load_detector
+    from mining.options import JudgeOptions
+    from mining.silver import unsure as of_band
+
+    options = session.settings.mining
+    detector = load_detector(replace(options, judge=JudgeOptions()))
+    return of_band(rows, detector, options.judge)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mining.evaluate import Evaluation, Part
     from mining.metrics import Interval
     from mining.scored import Mistake
+    from mining.silver import Labelling
 
 UNDEFINED = "n/a"
 # Scores in the order in which they are shown: name -> heading.
@@ -195,3 +196,26 @@ def _cell(found: Interval | None) -> Text:
 
 def _bounds(found: Interval) -> str:
     return "" if found.low is None else f"{found.low:.2f}–{found.high:.2f}"
+
+
+def labelling(found: Labelling, out: Path) -> RenderableType:
+    """What `driftmine detector label` shows."""
+    judge = found.judge
+    left = judge.failed | judge.not_asked
+    rows = [
+        ("labelled", f"{found.labelled:,} of {found.rows:,} rows"),
+        ("labels", counted(found.by_label)),
+        ("without a label", counted(left)),
+        ("judge", f"{found.model}, {found.prompt}"),
+        ("answers", f"{judge.answered:,} new, {judge.cached:,} of earlier runs"),
+        ("requests", f"{judge.requests:,}, {judge.repaired:,} replies repaired"),
+        ("tokens", f"{judge.tokens_in:,} in, {judge.tokens_out:,} out"),
+        ("cost", f"{judge.cost:.4f}"),
+        ("written", out),
+    ]
+    return facts("Silver labels", rows)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts by name in one line."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"

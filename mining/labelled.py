@@ -32,6 +32,13 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     hard: bool | None = None  # written to mislead
 
 
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """A row and its line, which may have keys that are not known here."""
+
+    labelled: Labelled
+    line: bytes
+
+
 class Label(msgspec.Struct, frozen=True, kw_only=True):
     """What one annotator says of one follow-up."""
 
@@ -77,15 +84,22 @@ _Line = TypeVar("_Line", bound=_Labels)
 
 def read_labelled(path: Path) -> list[Labelled]:
     """All rows of a file. Raises SourceUnavailable, or SettingsError with the line's number."""
-    rows = list(_lines(path, _Row, "user, assistant and follow_up"))
+    return [given.labelled for given in read_given(path)]
+
+
+def read_given(path: Path) -> list[Given]:
+    """All rows, with the keys of their lines. Raises as `read_labelled`."""
+    found = list(_lines(path, _Row, "user, assistant and follow_up"))
+    rows = [row for row, _ in found]
     names = [_name(row, (row.user, row.assistant, row.follow_up)) for row in rows]
     groups = linked([_groups(row, name) for row, name in zip(rows, names, strict=True)])
-    return list(map(_labelled, rows, names, groups))
+    labelled = map(_labelled, rows, names, groups)
+    return [Given(labelled=row, line=line) for row, (_, line) in zip(labelled, found, strict=True)]
 
 
 def read_labels(path: Path) -> list[Label]:
     """The labels of a file, which need not repeat the texts. Raises as `read_labelled`."""
-    rows = list(_lines(path, _Annotation, "id, or the three texts, and a label"))
+    rows = [row for row, _ in _lines(path, _Annotation, "id, or the three texts, and a label")]
     names = [_name(row, (row.user, row.assistant, row.follow_up)) for row in rows]
     groups = linked([_groups(row, name) for row, name in zip(rows, names, strict=True)])
     found = []
@@ -95,7 +109,7 @@ def read_labels(path: Path) -> list[Label]:
     return found
 
 
-def _lines(path: Path, kind: type[_Line], needs: str) -> Iterator[_Line]:
+def _lines(path: Path, kind: type[_Line], needs: str) -> Iterator[tuple[_Line, bytes]]:
     try:
         lines = path.read_bytes().removeprefix(_MARK).splitlines()
     except OSError as error:
@@ -117,7 +131,7 @@ def _lines(path: Path, kind: type[_Line], needs: str) -> Iterator[_Line]:
                 f"a JSON object with {needs}; a label is one of {_CATEGORIES}. See "
                 "docs/detection.md."
             ) from error
-        yield row
+        yield row, line
 
 
 def _check(row: _Labels) -> None:

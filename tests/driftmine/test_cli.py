@@ -42,6 +42,7 @@ COMMANDS = {
         "--kind",
         "--scores",
     },
+    "detector label": {"FILE", "OUT", "--limit", "--uncertain"},
     "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }
 
