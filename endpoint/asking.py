@@ -104,6 +104,7 @@ class Asker(Generic[T]):
                     if progress is not None:
                         progress(len(found), len(questions), "questions to the judge")
             except BaseException:
+                self._failures = GIVE_UP_AFTER  # what is in flight is not tried again
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return Answers([found[text][0] for text in inputs], self._report(found.values()))

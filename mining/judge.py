@@ -24,7 +24,7 @@ from mining.conversations import FollowUp
 from mining.heuristics import Reading
 from mining.options import JudgeOptions
 from mining.verdict import log_odds
-from warehouse.errors import MissingExtra
+from warehouse.errors import MissingExtra, SettingsError
 from warehouse.records import Category, Evidence, SignalKind
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ def asker(options: JudgeOptions, *, account: str, timing: Timing | None = None) 
     """Whom to ask. Raises SettingsError, MissingExtra."""
     if importlib.util.find_spec("httpx") is None:
         raise MissingExtra("asking a judge needs httpx: pip install 'driftmine[judge]'.")
+    if options.low > options.high:
+        raise SettingsError("[mining.judge] low is above high, so nobody is uncertain. Swap them.")
     from endpoint.asking import Asker
 
     return Asker(options, prompt(), Said, account=account, timing=timing)

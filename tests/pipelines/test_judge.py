@@ -195,6 +195,7 @@ BAD: dict[str, tuple[dict, str]] = {
     "in clear": ({"base_url": "http://example.com/v1"}, "unencrypted"),
     "the key as its name": ({"api_key_env": KEY}, "may be the key itself"),
     "a confidence of 1 for ever": ({"said_dsat": 1.0}, "[mining.judge] said_dsat"),
+    "a band upside down": ({"low": 0.9, "high": 0.1}, "low is above high"),
     "a misspelt key": ({"modell": "m"}, "did you mean model?"),
 }
 
