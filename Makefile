@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test chaos test-duckdb postgres check bench bench-detector clean
+.PHONY: nightly test chaos test-duckdb postgres check bench bench-detector default-detector clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,9 +40,20 @@ bench: $(INSTALLED) ## the figures of docs/measurements.md that need no data of 
 	$(BIN)/python bench/nightly.py examples/logs/*.jsonl*
 	$(BIN)/python bench/ingest.py cpu
 
+# A folder of labelled files beside the project's own, and the encoder to fine-tune.
 DATA ?= ../shared/data
-bench-detector: $(INSTALLED) ## how well and how fast dissatisfaction is found; DATA=folder, ENCODER=folder
-	$(BIN)/python bench/detector.py $(DATA) $(if $(ENCODER),--encoder $(ENCODER))
+ENCODER ?= build/all-MiniLM-L6-v2
+OWN = mining/data/dsat-authored.jsonl mining/data/dsat-written.jsonl
+
+$(ENCODER)/model.safetensors: | $(INSTALLED)
+	$(BIN)/python bench/minilm.py $(ENCODER)
+
+bench-detector: $(ENCODER)/model.safetensors ## how well and how fast dissatisfaction is found (DATA=folder; an hour)
+	$(BIN)/python bench/detector.py $(DATA) --encoder $(ENCODER) --work build/bench-detector
+
+default-detector: $(ENCODER)/model.safetensors ## train the detector that is shipped anew (DATA=folder; an hour)
+	$(BIN)/driftmine detector train $(OWN) $(wildcard $(DATA)/dsat-labelled-*.jsonl) \
+		$(wildcard $(DATA)/dsat-gold-dev.jsonl) --encoder $(ENCODER) --out mining/models/default
 
 # torch comes from constraints.txt as a CPU build where one is at hand; for a GPU see README.md.
 $(INSTALLED): pyproject.toml constraints.txt
