@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import msgspec
 
 from warehouse.records import Conversation, Message, Role, Turn
+
+T = TypeVar("T")
 
 
 class FollowUp(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -27,6 +30,8 @@ class FollowUp(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     earlier: tuple[str, ...] = ()  # user messages before `user`, oldest first
     language: str | None = None  # ISO 639-1, of the follow-up, where the log says
     thumb: int | None = None  # 1 or -1
+    rating: float | None = None  # on the scale of its source
+    regenerated: bool | None = None  # the user asked for another answer by a button
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -81,6 +86,11 @@ def _joined(run: Iterable[Turn]) -> str:
     return "\n".join(turn.content for turn in run)
 
 
+def _latest(said: Iterable[T | None]) -> T | None:
+    """The last of what an answer's messages were given, where any was."""
+    return ([None] + [value for value in said if value is not None])[-1]
+
+
 def _exchange(
     asked: Sequence[str],
     answer: Sequence[Turn],
@@ -90,7 +100,6 @@ def _exchange(
     used_tools: bool,
     cluster: str | None,
 ) -> Exchange:
-    thumbs = [turn.thumb for turn in answer if turn.thumb is not None]
     return Exchange(
         follow_up=FollowUp(
             user=asked[-1],
@@ -98,7 +107,9 @@ def _exchange(
             follow_up=_joined(run),
             earlier=tuple(asked[:-1]),
             language=run[0].language,
-            thumb=thumbs[-1] if thumbs else None,
+            thumb=_latest(turn.thumb for turn in answer),
+            rating=_latest(turn.rating for turn in answer),
+            regenerated=_latest(turn.regenerated for turn in answer),
         ),
         turn=run[0],
         answer_turn=answer[0],

@@ -16,7 +16,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from mining.heuristics import QUOTED, AnswerState, Reading
+from mining.answers import AnswerState, Ending
+from mining.heuristics import QUOTED, Reading
 
 BUCKET_BITS = 17
 BUCKETS = 1 << BUCKET_BITS
@@ -31,6 +32,8 @@ CHAR_NGRAMS = (2, 3, 4, 5)
 SAID = (
     *("repeated", "rephrased", "asks", "asks_twice", "exclaims", "beyond_ascii"),
     *("quoted", "hands_over"),
+    *("echoed", "earlier_again", "constraint_restated", "language_switch", "praise_then_blame"),
+    *("answer_open", "answer_cut_off"),
     *("first", "answer_short", "answer_long"),
 )
 WORD_STEPS = (1, 3, 8, 25, 80)  # a column for each: at most so many words
@@ -255,14 +258,21 @@ def _said(reading: Reading) -> tuple[float, ...]:
     text, answer = reading.follow_up.follow_up, reading.follow_up.answer
     ending = text[-TAIL:]
     return (
-        reading.repeated,
-        reading.rephrased,
+        reading.likeness.repeated,
+        reading.likeness.rephrased,
         ending.rstrip().endswith(("?", "？")),
         "??" in ending,
         "!" in ending or "！" in ending,
         not text.isascii(),
         reading.words.quoted,
         reading.words.quoted >= QUOTED,
+        reading.likeness.echoed,
+        reading.likeness.earlier >= 1,
+        reading.restated,
+        reading.switched,
+        reading.mixed,
+        reading.ending is not Ending.CLOSED,
+        reading.ending is Ending.CUT_OFF,
         not reading.follow_up.earlier,
         len(answer) < 80,
         len(answer) > 800,

@@ -60,10 +60,13 @@ def test_an_exchange_knows_its_place(conversation):
     assert second.context[-1].role is Role.USER
 
 
-@pytest.mark.parametrize("thumb", [1, -1, None])
-def test_a_thumb_on_the_answer_is_kept(conversation, thumb):
-    rated = conversation("u q", "a r", "u f", thumb=thumb)
-    assert next(exchanges(rated)).follow_up.thumb == thumb
+@pytest.mark.parametrize(
+    "field, value",
+    [("thumb", 1), ("thumb", -1), ("thumb", None), ("rating", 2.0), ("regenerated", True)],
+)
+def test_feedback_on_the_answer_is_kept(conversation, field, value):
+    rated = conversation("u q", "a r", "u f", **{field: value})
+    assert getattr(next(exchanges(rated)).follow_up, field) == value
 
 
 @settings(max_examples=100)

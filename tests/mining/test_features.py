@@ -102,6 +102,8 @@ DENSE_CASES = {
     "few words": ("no", "words_1", 1),
     "more words": ("no it is not", "words_3", 0),
     "shares all with the answer": ("canberra", "shared_with_answer", 1),
+    "says a constraint again": ("of australia!", "constraint_restated", 0),
+    "the answer is finished": ("ok", "answer_open", 0),
     "shares nothing with the request": ("canberra", "shared_with_user", 0),
 }
 

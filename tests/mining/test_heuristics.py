@@ -1,43 +1,16 @@
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mining import phrases
+from mining.answers import AnswerState
 from mining.conversations import FollowUp
-from mining.heuristics import AnswerState, read
+from mining.heuristics import read
+from mining.rules import load_lexicon
+from warehouse.records import Category
 
-CAKE = "give me a chocolate cake recipe without eggs"
-SIGNS = {
-    "request repeated": (CAKE + "!!", {"user": CAKE}, "request_repeated_v1"),
-    "an earlier request repeated": (CAKE, {"earlier": (CAKE, "x", "y")}, "request_repeated_v1"),
-    "request in another order": (
-        "without eggs: a chocolate cake recipe, give me",
-        {"user": CAKE},
-        "request_rephrased_v1",
-    ),
-    "Chinese request repeated": (
-        "写一首关于秋天的诗！",
-        {"user": "写一首关于秋天的诗"},
-        "request_repeated_v1",
-    ),
-    "error after code": (
-        "NameError: name 'x' is not defined",
-        {"answer": "```\nx\n```"},
-        "error_after_code_v1",
-    ),
-    "after a refusal": (
-        "why not?",
-        {"answer": "I'm sorry, but I can't help with that."},
-        "answer_refused_v1",
-    ),
-    "after a question": ("no", {"answer": "Do you eat nuts?"}, "answer_asked_v1"),
-    "hands over text": ('reply to "this is useless"', {}, "hands_over_text_v1"),
-}
-NO_SIGNS = {
-    "short texts are alike by chance": ("short", {"user": "short"}),
-    "another request": ("give me a lemon tart", {"user": CAKE}),
-    "an error, but no code": ("TypeError: what is that?", {}),
-    "few words in common": ("no eggs", {"user": CAKE}),
-}
 STATES = {
     "plain": ("It is Sydney.", AnswerState.PLAIN),
     "asked": ("Which one do you mean?", AnswerState.ASKED),
@@ -53,14 +26,28 @@ def structural(reading) -> set[str]:
     return {e.rule for e in reading.evidence if e.end == 0}
 
 
-@pytest.mark.parametrize("text, fields, sign", SIGNS.values(), ids=SIGNS)
-def test_sign(lexicon, follow_up, text, fields, sign):
-    assert sign in structural(read(follow_up(text, **fields), lexicon))
+EXAMPLES = [
+    (sign.id, example, wanted)
+    for sign in load_lexicon(phrases.load).signs.values()
+    for wanted, examples in ((True, sign.positive), (False, sign.negative))
+    for example in examples
+]
 
 
-@pytest.mark.parametrize("text, fields", NO_SIGNS.values(), ids=NO_SIGNS)
-def test_no_sign(lexicon, follow_up, text, fields):
-    assert structural(read(follow_up(text, **fields), lexicon)) == set()
+@pytest.mark.parametrize("sign, example, wanted", EXAMPLES)
+def test_examples_of_a_sign(lexicon, sign, example, wanted):
+    reading = read(example.built(), lexicon)
+    assert (sign in structural(reading) | {e.rule for e in reading.feedback}) == wanted
+
+
+def test_every_sign_has_examples(lexicon):
+    assert all(sign.positive and sign.negative for sign in lexicon.signs.values())
+
+
+def test_go_on_is_no_neutral_sign_where_the_answer_owes_the_rest(lexicon, follow_up):
+    owed = read(follow_up("go on", answer="He opened the door and saw that the"), lexicon)
+    assert Category.NEUTRAL not in owed.categories
+    assert Category.NEUTRAL in read(follow_up("go on"), lexicon).categories
 
 
 @pytest.mark.parametrize("answer, state", STATES.values(), ids=STATES)
@@ -81,4 +68,25 @@ def test_spans_lie_inside_the_text(lexicon, text, user, answer):
     reading = read(FollowUp(user=user, answer=answer, follow_up=text, earlier=(user,)), lexicon)
     for evidence in reading.evidence:
         assert 0 <= evidence.start <= evidence.end <= len(text)
-    assert 0 <= reading.repeated <= 1 and 0 <= reading.rephrased <= 1
+    alike = reading.likeness
+    assert all(0 <= value <= 1 for value in (alike.repeated, alike.rephrased, alike.echoed))
+
+
+LONG = {
+    "one word": "no " * 350_000,
+    "no space": "x" * 1_000_000,
+    "Chinese": "不对，在5行内重写" * 100_000,
+    "marks": "?!" * 500_000,
+    "fences": "```" * 350_000,
+    "quotations": "\"'“" * 350_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_no_text_is_slow(lexicon, text):
+    long = FollowUp(user=text, answer=text, follow_up=text, earlier=(text,) * 50)
+    read(long, lexicon)
+    start = time.process_time()
+    for _ in range(10):
+        read(long, lexicon)
+    assert time.process_time() - start < 0.5

@@ -4,12 +4,13 @@ import sys
 import pytest
 
 from mining import phrases
-from mining.rules import Rule
+from mining.rulefile import Rule
 
 CASES = {
     "as written": ("you didn't ask for it", "didn't ask"),
     "any case": ("YOU DIDN'T ASK", "DIDN'T ASK"),
     "inside brackets": ("(didn't ask!)", "didn't ask"),
+    "without the apostrophe": ("you didnt ask for it", "didnt ask"),
     "the first of two": ("no thanks, you didn't ask", "thanks"),
     "part of a word": ("Thanksgiving", None),
     "other words between": ("didn't even ask", None),

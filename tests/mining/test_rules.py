@@ -1,15 +1,18 @@
 import time
-from pathlib import Path
+from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mining import phrases
+from mining.labelled import read_labelled
 from mining.quotation import own_words
-from mining.rules import HEAD_CHARS, LEXICON, Lexicon, Scope, load_lexicon
+from mining.rulefile import HEAD_CHARS, LexiconFile, Scope
+from mining.rules import LEXICON, Lexicon, load_lexicon
 from warehouse.errors import SettingsError
-from warehouse.records import SignalKind
+from warehouse.records import Category, SignalKind
 
 LOADED = load_lexicon(phrases.load)
 POSITIVE = [(rule.id, text) for rule in LOADED.rules.values() for text in rule.positive]
@@ -111,7 +114,53 @@ def test_spans_lie_inside_the_text(text):
         assert 0 <= hit.start < hit.end <= len(text)
 
 
-def test_every_file_of_the_lexicon_is_read():
-    assert {path.name for path in Path(LEXICON).glob("*.toml")} == {
-        "en.toml", "latin.toml", "signs.toml", "zh.toml",
-    }  # fmt: skip
+LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "ja", "pt", "ru", "zh")
+
+
+def rule_files() -> dict[str, list[LexiconFile]]:
+    files: dict[str, list[LexiconFile]] = {}
+    for path in LEXICON.glob("*.toml"):
+        file = msgspec.toml.decode(path.read_bytes(), type=LexiconFile)
+        files.setdefault(file.language, []).append(file)
+    return files
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_rules_of_every_category_and_knows_refusals(language):
+    files = rule_files()[language]
+    assert {rule.category for file in files for rule in file.rules} == set(Category)
+    assert any(file.refusals for file in files)
+
+
+def test_no_file_is_too_long_to_read():
+    assert max(len(path.read_text().splitlines()) for path in LEXICON.glob("*.toml")) <= 300
+
+
+def test_rules_of_a_language_leave_others_alone(lexicon, authored):
+    language = {r.id: name for name, files in rule_files().items() for f in files for r in f.rules}
+    abroad = Counter()
+    for row in read_labelled(authored):
+        written = row.follow_up.language
+        for rule in hits(lexicon, row.follow_up.follow_up):
+            if language[rule] not in ("any", "en", written) and written != "mul":
+                abroad[rule] += 1
+    assert max(abroad.values(), default=0) <= 3, abroad
+
+
+FOLDED = {
+    "accents left out": ("esta mal", "es_wrong_v1"),
+    "umlauts spelled": ("Kuerzer bitte", "de_restyle_v1"),
+    "no hamza": ("انا قلت بدون سكر", "ar_said_already_v1"),
+    "a vowel sign": ("كمّل", "ar_continue_v1"),
+    "no nukta": ("गलत है", "hi_wrong_v1"),
+    "Hindi in Latin letters": ("galat hai", "hi_latin_wrong_v1"),
+    "traditional characters": ("你算錯了", "zh_wrong_v2"),
+    "full width": ("ＷＲＯＮＧ！", "bare_no_v1"),
+    "yo": ("ещё раз", "ru_again_v1"),
+}
+
+
+@pytest.mark.parametrize("text, rule", FOLDED.values(), ids=FOLDED)
+def test_ways_of_writing(lexicon, text, rule):
+    start, end = hits(lexicon, text)[rule]
+    assert 0 <= start < end <= len(text)

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mining.answers import AnswerState, Ending
 from mining.card import Combiner, Thresholds
-from mining.heuristics import AnswerState, Reading
+from mining.heuristics import Reading
+from mining.likeness import NONE
 from mining.quotation import own_words
 from mining.verdict import Untrainable, Verdict, dsat_share, judge, probability, untrainable
 from warehouse.records import Category, Evidence, SignalKind
@@ -28,8 +30,11 @@ def reading(follow_up):
             categories=(category,) * len(weights),
             feedback=() if feedback is None else (evidence(feedback),),
             answer_state=AnswerState.PLAIN,
-            repeated=0.0,
-            rephrased=0.0,
+            ending=Ending.CLOSED,
+            likeness=NONE,
+            restated=False,
+            switched=False,
+            mixed=False,
         )
 
     return make
