@@ -73,29 +73,21 @@ def read(follow_up: FollowUp, lexicon: Lexicon) -> Reading:
     )
     switched = _switched(follow_up, words, state, lexicon)
     mixed = _mixed(hits)
-    names = (
-        *_of_the_answer(hits, state, ending),
-        *(["asks_for_the_rest_v1"] if rest else []),
-        *_of_the_request(alike),
-        *(["constraint_restated_v1"] if restated else []),
-        *(["language_switch_v1"] if switched else []),
-        *(["praise_then_blame_v1"] if mixed else []),
-        *(["hands_over_text_v1"] if words.quoted >= QUOTED else []),
-    )
+    found = {
+        "asks_for_the_rest_v1": rest,
+        "constraint_restated_v1": restated,
+        "language_switch_v1": switched,
+        "praise_then_blame_v1": mixed,
+        "hands_over_text_v1": words.quoted >= QUOTED,
+    }
+    names = [*_of_the_answer(hits, state, ending), *_of_the_request(alike)]
+    names += [name for name, holds in found.items() if holds]
+    signs = [lexicon.signs[name].category for name in names]
     return Reading(
         follow_up=follow_up,
         words=words,
-        evidence=(
-            *[
-                Evidence(rule=hit.rule.id, start=hit.start, end=hit.end, weight=hit.rule.weight)
-                for hit in hits
-            ],
-            *[lexicon.evidence[name] for name in names],
-        ),
-        categories=(
-            *[hit.rule.category for hit in hits],
-            *[lexicon.signs[name].category for name in names],
-        ),
+        evidence=(*map(_spoken, hits), *[lexicon.evidence[name] for name in names]),
+        categories=(*[hit.rule.category for hit in hits], *signs),
         answer_state=state,
         ending=ending,
         feedback=tuple(lexicon.evidence[name] for name in _feedback(follow_up)),
@@ -104,6 +96,10 @@ def read(follow_up: FollowUp, lexicon: Lexicon) -> Reading:
         switched=switched,
         mixed=mixed,
     )
+
+
+def _spoken(hit: Hit) -> Evidence:
+    return Evidence(rule=hit.rule.id, start=hit.start, end=hit.end, weight=hit.rule.weight)
 
 
 def _asks_for_the_rest(words: OwnWords, hits: tuple[Hit, ...], ending: Ending) -> bool:
