@@ -64,6 +64,7 @@ def train(
         typer.Option(metavar="MODEL", help="Also fine-tune this encoder: a folder or a name."),
     ] = "",
     epochs: Annotated[float, typer.Option(min=0.01, help="Of fine-tuning.")] = 3.0,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, help="Of fine-tuning.")] = 5e-5,
     layers: Annotated[
         int | None, typer.Option(min=1, help="Keep only so many of its layers.")
     ] = None,
@@ -82,8 +83,14 @@ def train(
 
     if kind not in ("onnx", "transformers"):
         raise typer.BadParameter(f"--kind {kind}: write onnx or transformers.")
-    asked: dict[str, Any] = {"base": encoder, "epochs": epochs, "layers": layers, "kind": kind}
-    asked["languages"] = tuple(code for code in languages.split(",") if code)
+    asked: dict[str, Any] = {
+        "base": encoder,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "layers": layers,
+        "languages": tuple(code for code in languages.split(",") if code),
+        "kind": kind,
+    }
     words: dict[str, Any] = {"encoder": asked, "scores": scores}
     call(home, as_json, quiet, lambda s: detectors.train(s, files, out, seed, **words))
 

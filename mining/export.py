@@ -53,15 +53,17 @@ def onnx_bytes(model: Any, tokenizer: Any) -> bytes:
     """
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise MissingExtra(
             "exporting an encoder needs onnx and onnxruntime: pip install 'driftmine[detector]'."
         ) from error
     inputs = tuple(name for name in INPUTS if name in tokenizer.model_input_names)
     with tempfile.TemporaryDirectory() as scratch:
-        whole, small = Path(scratch) / "whole.onnx", Path(scratch) / "small.onnx"
+        whole, ready, small = (Path(scratch) / f"{name}.onnx" for name in ("a", "b", "c"))
         _export(model, inputs, whole)
-        quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True)
+        quant_pre_process(whole, ready, skip_symbolic_shape=True)
+        quantize_dynamic(ready, small, weight_type=QuantType.QInt8, per_channel=True)
         return small.read_bytes()
 
 

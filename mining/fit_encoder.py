@@ -88,7 +88,9 @@ def fit_second(
     told: Told,
 ) -> SecondStage:
     """`learn`, and then fine-tune on all rows. Raises as that does."""
-    recipe = Recipe(epochs=choice.epochs, layers=choice.layers, seed=seed)
+    recipe = Recipe(
+        epochs=choice.epochs, learning_rate=choice.learning_rate, layers=choice.layers, seed=seed
+    )
     learned = learn(choice, rows, first, fold=fold, recipe=recipe, work=work, told=told)
     told("fine-tuning on all rows")
     known = [row for row, ask in zip(rows, learned.asks, strict=True) if ask]

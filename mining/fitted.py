@@ -58,6 +58,7 @@ class EncoderChoice:
 
     base: str  # a folder, or a name that transformers knows
     epochs: float = 3.0
+    learning_rate: float = 5e-5
     layers: int | None = None  # keep only so many of its layers; None: all
     languages: tuple[str, ...] = ("en",)  # ISO 639-1, that it is asked about; none: all
     kind: Literal["onnx", "transformers"] = "onnx"  # small and fast, or whole and for a GPU

@@ -37,6 +37,7 @@ COMMANDS = {
         "--seed",
         "--encoder",
         "--epochs",
+        "--learning-rate",
         "--layers",
         "--languages",
         "--kind",

@@ -1,3 +1,7 @@
+import hashlib
+import json
+import shutil
+
 import msgspec
 import numpy as np
 import pytest
@@ -19,18 +23,35 @@ from warehouse.records import Category
 pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers' and PyTorch's own
 
 KINDS = ("onnx", "transformers")
+LEARNS = 3e-3  # a rate at which random weights learn something in a few steps
 
 
 @pytest.fixture(scope="module")
-def labels(authored, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "small.jsonl"
-    path.write_text("\n".join(authored.read_text().splitlines()[::25]))
+def labels(tmp_path_factory):
+    """How an answer begins decides: of a long answer only the encoder reads the beginning.
+
+    Some follow-ups say it again, so that the linear model learns something too.
+    """
+    path = tmp_path_factory.mktemp("data") / "labels.jsonl"
+    said = ["and then what", "so be it", "what about the other one", "tell me of the next part"]
+    rows = [
+        {
+            "id": f"row {at}",
+            "user": "how does it go",
+            "assistant": ("sadly no " if at % 2 else "gladly so ") * 4 + "the rest of it " * 40,
+            "follow_up": said[at // 2 % 4] + (" sadly" if at % 2 else " gladly") * (at % 5 == 0),
+            "label": "complaint" if at % 2 else "neutral",
+            "language": "es" if at % 9 == 0 else "en",
+        }
+        for at in range(180)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
     return path
 
 
 @pytest.fixture(scope="module")
 def base(labels, tmp_path_factory):
-    texts = [row.follow_up.follow_up for row in read_labelled(labels)]
+    texts = [row.follow_up.answer for row in read_labelled(labels)]
     return tiny_encoder(tmp_path_factory.mktemp("base"), texts)
 
 
@@ -38,41 +59,47 @@ def base(labels, tmp_path_factory):
 def cascade(request, labels, base, tmp_path_factory):
     """A detector's folder, of either kind of encoder."""
     out = tmp_path_factory.mktemp("models") / request.param
-    choice = EncoderChoice(base=str(base), epochs=0.5, kind=request.param)
+    choice = EncoderChoice(base=str(base), epochs=3, learning_rate=LEARNS, kind=request.param)
     told = []
     fit(labels, out, seed=0, encoder=choice, told=told.append)
     assert told[-1] == "fine-tuning on all rows" and len(told) == 6
     return out
 
 
-def loaded(folder, asked=Asked.UNCERTAIN):
-    return load_detector(MiningOptions(detector=str(folder), encoder=asked))
+def loaded(folder, asked=None):
+    return load_detector(MiningOptions(detector=str(folder), encoder=asked or Asked.UNCERTAIN))
 
 
-def test_the_encoder_is_asked_in_between(cascade, labels, lexicon):
+def changed(folder, copy, **fields):
+    """A copy of a detector whose encoder's card says something else."""
+    shutil.copytree(folder, copy)
+    card = read_card(copy)
+    encoder = msgspec.structs.replace(card.encoder, **fields)
+    card = msgspec.structs.replace(card, encoder=encoder)
+    (copy / CARD).write_bytes(msgspec.json.encode(card))
+    return copy
+
+
+def test_the_encoder_is_asked_in_between(cascade, labels, tmp_path):
     texts = [row.follow_up for row in read_labelled(labels)]
-    card = read_card(cascade).encoder
-    low, high = card.uncertain
     alone = loaded(cascade, Asked.NEVER).detect(texts)
-    both = loaded(cascade).detect(texts)
-    for text, before, after in zip(texts, alone, both, strict=True):
-        if before.probability < low or before.probability > high or text.language != "en":
-            assert after == before
-    changed = [a.probability != b.probability for a, b in zip(alone, both, strict=True)]
-    assert 0 < sum(changed) < len(texts) / 2
-    always = loaded(cascade, Asked.ALWAYS).detect(texts)
-    assert sum(a.probability != b.probability for a, b in zip(alone, always, strict=True)) == sum(
-        text.language == "en" for text in texts
-    )
+    low, high = np.quantile([verdict.probability for verdict in alone], [0.3, 0.7]).tolist()
+    folder = changed(cascade, tmp_path / "copy", uncertain=(low, high))
+    both, always = (loaded(folder, asked).detect(texts) for asked in (None, Asked.ALWAYS))
+    for text, first, then, asked in zip(texts, alone, both, always, strict=True):
+        inside = low <= first.probability <= high and text.language == "en"
+        wanted = asked if inside else first
+        assert then.probability == pytest.approx(wanted.probability, abs=1e-4)
+        assert (asked == first) == (text.language != "en")
+    assert both != alone and both != always
 
 
 def test_a_text_means_the_same_in_any_company(cascade, labels):
-    """Padding to the longest of a batch says nothing."""
     texts = [row.follow_up for row in read_labelled(labels)][:40]
     detector = loaded(cascade, Asked.ALWAYS)
     together = [verdict.probability for verdict in detector.detect(texts)]
     alone = [detector.detect([text])[0].probability for text in texts]
-    assert together == pytest.approx(alone, abs=0.03)  # activations are quantized by batch
+    assert together == pytest.approx(alone, abs=1e-4 if cascade.name == "transformers" else 0)
 
 
 HARD = {
@@ -104,8 +131,6 @@ DAMAGED = {
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("part", ["weights", "tokenizer"])
 def test_a_folder_whose_files_do_not_belong_together_is_refused(cascade, tmp_path, damage, part):
-    import shutil
-
     folder = tmp_path / "copy"
     shutil.copytree(cascade, folder)
     place = folder if cascade.name == "onnx" else folder / WHOLE
@@ -117,17 +142,11 @@ def test_a_folder_whose_files_do_not_belong_together_is_refused(cascade, tmp_pat
 
 
 def test_bytes_that_are_no_model_are_refused(cascade, tmp_path):
-    import hashlib
-    import shutil
-
     if cascade.name != "onnx":
         pytest.skip("transformers looks at safetensors by itself")
-    folder = tmp_path / "copy"
-    shutil.copytree(cascade, folder)
+    weights = hashlib.sha256(b"no model").hexdigest()
+    folder = changed(cascade, tmp_path / "copy", weights=weights)
     (folder / WEIGHTS).write_bytes(b"no model")
-    card = read_card(folder)
-    changed = msgspec.structs.replace(card.encoder, weights=hashlib.sha256(b"no model").hexdigest())
-    (folder / CARD).write_bytes(msgspec.json.encode(msgspec.structs.replace(card, encoder=changed)))
     with pytest.raises(DetectorUnusable, match="ONNX Runtime"):
         loaded(folder)
 
@@ -154,7 +173,7 @@ def test_no_encoder_where_one_was_named(labels, tmp_path):
 def test_quantizing_costs_little(cascade):
     card = read_card(cascade).encoder
     if cascade.name == "onnx":
-        assert card.loss["mean_change"] < 0.02
+        assert card.loss["mean_change"] < 0.1  # random weights spread far
         assert set(card.loss) == {"roc_auc", "roc_auc_quantized", "mean_change"}
     else:
         assert card.loss == {}
@@ -207,7 +226,7 @@ def test_it_is_asked_about_languages_that_it_knows(
 
 
 def test_a_training_that_was_interrupted_goes_on(labels, base, tmp_path):
-    choice, out = EncoderChoice(base=str(base), epochs=0.1), tmp_path / "out"
+    choice, out = EncoderChoice(base=str(base), epochs=1, learning_rate=LEARNS), tmp_path / "out"
 
     def stop(what):
         if what == "fine-tuning without fold 3 of 5":
