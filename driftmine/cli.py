@@ -172,6 +172,24 @@ def sql(
 
 
 @app.command()
+def explain(
+    conversation: Annotated[
+        str, typer.Argument(metavar="CONVERSATION_ID", help="Or how it begins, where one does.")
+    ],
+    turn: Annotated[
+        int | None, typer.Option(metavar="N", help="Only the follow-up at this turn_index.")
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show why a turn was or was not called DSAT, and whether it was trained on."""
+    from driftmine import explain as work
+
+    call(home, as_json, quiet, lambda s: work.explain(s, conversation, turn))
+
+
+@app.command()
 def report(
     out: Annotated[Path | None, typer.Option(help="File; default reports/ in the home.")] = None,
     home: HomeOption = HOME,

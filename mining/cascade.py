@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,15 @@ from mining.encoder import Encoder
 from mining.heuristics import Reading
 from mining.sequence import is_in
 from mining.verdict import dsat_share, probability
+
+
+class NotAsked(StrEnum):
+    """Why an encoder had no word in a verdict."""
+
+    NO_ENCODER = "no_encoder"  # the detector has none
+    SETTING = "setting"  # [mining] encoder = "never"
+    CERTAIN = "certain"  # the first stage's probability is outside the card's `uncertain`
+    LANGUAGE = "language"  # the follow-up is in none of the card's languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,19 @@ class SecondStage:
         self, readings: Sequence[Reading], probabilities: npt.NDArray[np.float64]
     ) -> list[int]:
         """The rows that the encoder is asked about."""
-        low, high = (0.0, 1.0) if self.always else self.card.uncertain
+        low, high = self._open
         open_ = np.flatnonzero((probabilities >= low) & (probabilities <= high))
         known = self.card.languages
         return [row for row in open_.tolist() if is_in(readings[row].follow_up, known)]
+
+    def why_not(self, reading: Reading, probability: float) -> NotAsked | None:
+        """Why a follow-up is not `asked` about; None where it is."""
+        low, high = self._open
+        if not low <= probability <= high:
+            return NotAsked.CERTAIN
+        known = is_in(reading.follow_up, self.card.languages)
+        return None if known else NotAsked.LANGUAGE
+
+    @property
+    def _open(self) -> tuple[float, float]:
+        return (0.0, 1.0) if self.always else self.card.uncertain

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pyarrow.compute as pc
 
+from mining.card import Thresholds
 from mining.conversations import Exchange, exchanges
 from mining.detector import Detector
-from mining.verdict import Verdict, untrainable
+from mining.verdict import Untrainable, Verdict, untrainable
 from warehouse.reading import columns_at
 from warehouse.records import Conversation, DsatTurn, Role, Signal, SignalKind, Turn
 from warehouse.schema import Partition
@@ -134,13 +135,7 @@ def _dsat_turn(
     exchange: Exchange, verdict: Verdict, detector: Detector, opted_out: Collection[str]
 ) -> DsatTurn:
     turn, texts = exchange.turn, exchange.follow_up
-    reason = untrainable(
-        verdict,
-        detector.thresholds,
-        answer=texts.answer,
-        used_tools=exchange.used_tools,
-        opted_out=turn.opted_out or turn.user_key in opted_out,
-    )
+    reason = why_untrainable(exchange, verdict, detector.thresholds, opted_out)
     return DsatTurn(
         turn_id=turn.turn_id,
         conversation_id=turn.conversation_id,
@@ -159,6 +154,20 @@ def _dsat_turn(
         language=turn.language,
         event_ts=turn.event_ts,
         cluster=exchange.cluster,
+    )
+
+
+def why_untrainable(
+    exchange: Exchange, verdict: Verdict, thresholds: Thresholds, opted_out: Collection[str]
+) -> Untrainable | None:
+    """Why a DSAT verdict's answer should not be trained on, looked at alone; None where it may."""
+    turn = exchange.turn
+    return untrainable(
+        verdict,
+        thresholds,
+        answer=exchange.follow_up.answer,
+        used_tools=exchange.used_tools,
+        opted_out=turn.opted_out or turn.user_key in opted_out,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -57,6 +58,12 @@ _NEWEST_NIGHTS = (4, 32)
 _EVER = dt.date.min
 
 Dated = Mapping[str, dt.date]  # turn ids, in order, each with the night of its newest verdict
+
+
+def place(conversation_id: str) -> float:
+    """Where a conversation lies in [0, 1): below the holdout share it is never trained on."""
+    digest = hashlib.md5(conversation_id.encode(), usedforsecurity=False).hexdigest()
+    return int(digest[:13], 16) / 2**52
 
 
 class Candidates:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Select, func, select
 from warehouse import durable, reading
 from warehouse.derived import DERIVED, MACROS, ONCE
 from warehouse.errors import SourceUnavailable
-from warehouse.live import current_readable, newest_commit, readable
+from warehouse.live import DETECTED, current_readable, newest_commit, readable
 from warehouse.reading import literal
 from warehouse.schema import TABLES
 from warehouse.store import show_store
@@ -35,7 +35,7 @@ DATABASE = "warehouse.duckdb"
 SCRIPT = "views.sql"
 
 # Where a view of a table's files has another name than the table.
-_TABLE_OF = {"signals_all": "signals", "turns_all": "turns"}
+_TABLE_OF = {"signals_all": "signals", "dsat_turns_all": "dsat_turns", "turns_all": "turns"}
 
 # Of the catalog's own tables: what their views show, and as which types.
 _RUNS = {
@@ -137,8 +137,9 @@ def _tables(connection: Connection, store: Path, as_of: int | None) -> Iterator[
             continue  # its view is a join, and reads the files by another name
         rows = reading.query(store, table, current_readable(connection, table, as_of=as_of))
         yield _ALL.get(table, table), ONCE.get(table, "{}").format(rows)
-    every = readable(connection, "signals", as_of=as_of)
-    yield "signals_all", reading.query(store, "signals", every)
+    for table in sorted(DETECTED):
+        every = readable(connection, table, as_of=as_of)
+        yield f"{table}_all", reading.query(store, table, every)
 
 
 def _constants(

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": {"--policy", "--method", "--max-turns", "--dry-run", "--reuse"},
     "nightly": {"MORE", "--logs", "--log-date"},
     "sql": {"QUERY", "--format", "--as-of"},
+    "explain": {"CONVERSATION", "--turn"},
     "report": {"--out"},
     "status": set(),
     "erase": {"--user", "--dry-run"},

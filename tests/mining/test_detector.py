@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mining.card import CARD, Card, read_card
+from mining.cascade import NotAsked
 from mining.classifier import WEIGHTS
 from mining.conversations import FollowUp
 from mining.detector import MODELS, load_detector, thresholds_of
@@ -133,6 +134,17 @@ def test_a_verdict_does_not_depend_on_its_batch(detector, texts):
     together = [verdict.probability for verdict in detector.detect(batch)]
     alone = [detector.detect([follow_up])[0].probability for follow_up in batch]
     assert together == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["No, that's wrong", "are you sure?", "perfect, thanks!", ""])
+def test_what_is_explained_is_what_is_detected(detector, follow_up, text):
+    asked = follow_up(text, thumb=-1)
+    stages = detector.explain(asked)
+    assert stages.verdict == detector.detect([asked])[0]
+    assert tuple(rule.evidence for rule in stages.rules) == stages.verdict.evidence
+    assert stages.rules[-1].category is None, "the thumb"
+    assert (stages.encoder, stages.not_asked) == (None, NotAsked.NO_ENCODER)
+    assert stages.first == stages.verdict.probability
 
 
 def test_options_may_move_the_thresholds():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mining.card import CARD, Combiner, read_card
-from mining.cascade import SecondStage
-from mining.detector import load_detector
+from mining.cascade import NotAsked, SecondStage
+from mining.classifier import load_linear
+from mining.detector import Detector, load_detector
 from mining.encoder import TOKENIZER, WEIGHTS, WHOLE
 from mining.fit import UNFINISHED, fit
 from mining.fit_band import choose_band
@@ -223,6 +224,31 @@ def test_it_is_asked_about_languages_that_it_knows(
     classes, p = np.full((1, 7), 1 / 7, dtype=np.float32), np.array([0.5])
     stage.revise(readings, classes, p)
     assert (p[0] > 0.9) == asked
+
+
+NOT_ASKED = {
+    "in between": ((0.0, 1.0), ("en",), Asked.UNCERTAIN, None),
+    "certain": ((0.0, 0.0), ("en",), Asked.UNCERTAIN, NotAsked.CERTAIN),
+    "certain, and always asked": ((0.0, 0.0), ("en",), Asked.ALWAYS, None),
+    "another language": ((0.0, 1.0), ("de",), Asked.UNCERTAIN, NotAsked.LANGUAGE),
+    "never": ((0.0, 1.0), ("en",), Asked.NEVER, NotAsked.SETTING),
+}
+
+
+@pytest.mark.parametrize("band, languages, asked, why", NOT_ASKED.values(), ids=NOT_ASKED)
+def test_why_the_encoder_is_not_asked(cascade, follow_up, lexicon, band, languages, asked, why):
+    card = read_card(cascade)
+    own = msgspec.structs.replace(card.encoder, uncertain=band, languages=languages)
+    second = SecondStage(_Sure(), own, always=asked is Asked.ALWAYS)
+    detector = Detector(
+        card, lexicon, load_linear(cascade, card), card.thresholds,
+        None if asked is Asked.NEVER else second,
+    )  # fmt: skip
+    text = follow_up("not it", language="en")
+    stages = detector.explain(text)
+    assert stages.not_asked == why
+    assert (stages.encoder is None) == (why is not None)
+    assert stages.verdict == detector.detect([text])[0]
 
 
 def test_a_training_that_was_interrupted_goes_on(labels, base, tmp_path):

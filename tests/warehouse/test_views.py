@@ -17,6 +17,7 @@ OTHER_NIGHT = dt.date(2026, 11, 19)
 COLUMNS = {
     **{name: schema.names for name, schema in TABLES.items() if name != "lineage"},
     "signals_all": TABLES["signals"].names,
+    "dsat_turns_all": TABLES["dsat_turns"].names,
     "turns_all": TABLES["turns"].names,
     "follow_ups": [
         "log_date", "turn_id", "conversation_id", "turn_index", "follow_up", "answer_turn_id",
