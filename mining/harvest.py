@@ -166,6 +166,7 @@ def why_untrainable(
         verdict,
         thresholds,
         answer=exchange.follow_up.answer,
+        feedback=exchange.follow_up.follow_up,
         used_tools=exchange.used_tools,
         opted_out=turn.opted_out or turn.user_key in opted_out,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,9 @@ from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import Progress, run_pipeline, watched
 from mining.card import Card
 from mining.detector import card_of, load_detector, thresholds_of
-from mining.harvest import TurnsFile, part_of, partitions
+from mining.harvest import part_of, partitions
+from mining.limits import limited, limits_of
+from mining.night import turns_files
 from mining.options import MiningOptions
 from mining.stage import MiningJob, shards
 from mining.tally import ModelCount, Tally, tally
@@ -147,6 +148,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         *sorted(opted_out),
         f"{card.name}@{card.version}",
         f"{thresholds.report} {thresholds.trainable}",
+        f"{options.max_per_prompt} {options.max_per_user}",
         *([] if card.encoder is None else [options.encoder]),
         *(f"{partition.part} {generation}" for partition, generation in sorted(turns.items())),
     )
@@ -171,7 +173,8 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
 
 def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally | None:
     """None where another attempt at the run published first."""
-    staged = [file for done in _stage(run, progress) for file in done.staged]
+    whole = [file for done in _stage(run, progress) for file in done.staged]
+    staged = limited(run.catalog.store, whole, limits_of(run.options), run.handoff.note)
     found = tally(run.catalog.store, staged)
     commit_id = publish.publish(
         run.catalog,
@@ -192,7 +195,7 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
 
 
 def _stage(run: _Run, progress: Progress | None) -> list[ShardDone]:
-    planned = shards(_turns_files(run), run.options.workers)
+    planned = shards(turns_files(run.catalog, run.log_date), run.options.workers)
     job = MiningJob(store=run.catalog.store, log_date=run.log_date, opted_out=run.opted_out)
     load = partial(load_detector, run.options, run.run_id)
     stage = StageSignals(planned, job=job, load=load, handoff=run.handoff)
@@ -202,15 +205,6 @@ def _stage(run: _Run, progress: Progress | None) -> list[ShardDone]:
             runners.local(run.options.workers),
         )
     return run.handoff.complete({shard.id for shard in planned})
-
-
-def _turns_files(run: _Run) -> list[tuple[TurnsFile, int]]:
-    """With their sizes, in bytes."""
-    facts = defaultdict(list)
-    for file in live_files(run.catalog, "conversations", log_date=run.log_date):
-        facts[file.part].append(file.path)
-    turns = live_files(run.catalog, "turns", log_date=run.log_date)
-    return [(TurnsFile(file.path, tuple(facts[file.part])), file.bytes) for file in turns]
 
 
 def _live(run: _Run) -> list[StagedFile]:

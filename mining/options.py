@@ -39,5 +39,9 @@ class MiningOptions:
     # Trained on from here: higher, since a wrong negative teaches the model the opposite.
     trainable_threshold: Annotated[float, Interval(ge=0, le=1)] | None = None
     encoder: Asked = Asked.UNCERTAIN
+    # Of a night's trainable turns, at most so many to prompts that are nearly the same, and so
+    # many of one user: a batch that few people wrote teaches their habits.
+    max_per_prompt: Annotated[int, Ge(1)] = 1
+    max_per_user: Annotated[int, Ge(1)] = 20
     workers: Annotated[int, Ge(1)] = 1  # processes; 1 runs in this one
     judge: JudgeOptions = field(default_factory=JudgeOptions)

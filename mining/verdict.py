@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mining.card import Combiner, Thresholds
 from mining.heuristics import Reading
+from mining.unfit import is_service_error, is_venting
 from warehouse.records import Category, Evidence, SignalKind
 
 _ORDER = tuple(Category)
@@ -28,6 +29,11 @@ class Untrainable(StrEnum):
     BLANK_ANSWER = "blank_answer"
     ANSWER_USED_TOOLS = "answer_used_tools"  # the context lacks what the tools said
     OPTED_OUT = "opted_out"  # the user's turns may be analysed, never trained on
+    SERVICE_ERROR = "service_error"  # the answer is an error message, or was cut off by one
+    VENTING = "venting"  # an insult or a mood, which says nothing of the answer
+    # Of a whole night: `mining.limits`.
+    NEAR_DUPLICATE = "near_duplicate"  # its prompt, or its cluster there, is trained on already
+    FREQUENT_USER = "frequent_user"  # enough turns of its user are
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -118,18 +124,23 @@ def untrainable(
     thresholds: Thresholds,
     *,
     answer: str,
+    feedback: str,
     used_tools: bool,
     opted_out: bool,
 ) -> Untrainable | None:
-    """Why a DSAT verdict's answer should not be trained on; None where it may."""
+    """Why a DSAT verdict's answer should not be trained on, looked at alone; None where it may."""
     if opted_out:
         return Untrainable.OPTED_OUT
     if verdict.category is Category.REFUSAL_PUSHBACK:
         return Untrainable.REFUSAL_PUSHBACK
     if not answer.strip():
         return Untrainable.BLANK_ANSWER
+    if is_service_error(answer):
+        return Untrainable.SERVICE_ERROR
     if used_tools:
         return Untrainable.ANSWER_USED_TOOLS
+    if is_venting(feedback):
+        return Untrainable.VENTING
     if verdict.probability < thresholds.trainable:
         return Untrainable.BELOW_TRAINABLE_THRESHOLD
     return None

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,6 +114,12 @@ REASONS = {
     ),
     "no answer": ({}, {"answer": " \n"}, Untrainable.BLANK_ANSWER),
     "tools": ({}, {"used_tools": True}, Untrainable.ANSWER_USED_TOOLS),
+    "an error of the service": (
+        {},
+        {"answer": "Network error. Please try again."},
+        Untrainable.SERVICE_ERROR,
+    ),
+    "an insult": ({}, {"feedback": "fuck you!"}, Untrainable.VENTING),
     "opted out": ({}, {"opted_out": True}, Untrainable.OPTED_OUT),
 }
 
@@ -119,5 +128,14 @@ REASONS = {
 def test_untrainable(verdict, context, reason):
     plain = {"category": Category.COMPLAINT, "probability": 0.9, "evidence": ()}
     judged = Verdict(**{**plain, **verdict})
-    place = {"answer": "It is Sydney.", "used_tools": False, "opted_out": False, **context}
+    place = {
+        "answer": "It is Sydney.", "feedback": "that is wrong", "used_tools": False,
+        "opted_out": False, **context,
+    }  # fmt: skip
     assert untrainable(judged, THRESHOLDS, **place) is reason
+
+
+def test_every_reason_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "detection.md").read_text()
+    told = re.findall(r"^\| (\w+) \| ", text.partition("untrainable_reason` says why")[2], re.M)
+    assert set(told) >= set(Untrainable)

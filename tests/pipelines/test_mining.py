@@ -14,7 +14,7 @@ from mining.job import MineReport, mine
 from mining.options import MiningOptions
 from warehouse.catalog import Catalog
 from warehouse.errors import CommitConflict, DetectorUnusable, DriftmineError
-from warehouse.query import generations, live_files, stale_dates
+from warehouse.query import connect, generations, live_files, stale_dates
 from warehouse.schema import TABLES
 
 NIGHT = dt.date(2026, 3, 1)
@@ -126,6 +126,37 @@ def test_a_night_without_follow_ups(catalog: Catalog, ingested: Callable) -> Non
     ingested({"silent": CHATS["silent"]})
     report = run(catalog)
     assert (report.published, report.follow_ups, report.dsat) == (True, 0, 0)
+
+
+SAME = dict.fromkeys(("one", "two", "three"), CHATS["wrong"])
+OTHER = {"other": CHATS["sure"]}
+
+
+def test_one_of_many_near_duplicates_is_trained_on(catalog: Catalog, ingested: Callable) -> None:
+    ingested(SAME | OTHER)
+    report = run(catalog)
+    assert (report.dsat, report.trainable) == (4, 2)
+    assert report.untrainable_by_reason == {"near_duplicate": 2}
+    live = {file.path for table in TABLES for file in live_files(catalog, table)}
+    found = (catalog.root / "data").rglob("*.parquet")
+    assert {path.relative_to(catalog.root).as_posix() for path in found} == live, "no orphans"
+    assert run(catalog, max_per_prompt=3).trainable == 4
+    again = run(catalog)
+    assert (again.published, again.trainable) == (True, 2)
+    assert not run(catalog).published
+
+
+def test_the_same_are_trained_on_whatever_the_number_of_files(
+    catalog: Catalog, ingested: Callable
+) -> None:
+    for name, log in zip(SAME, ("a.jsonl", "b.jsonl", "c.jsonl"), strict=True):
+        ingested({name: SAME[name]}, log)
+    kept = []
+    for workers in (1, 2):
+        assert run(catalog, workers=workers, threshold=0.1 * workers).trainable == 1
+        with connect(catalog.root) as connection:
+            kept += connection.execute("SELECT turn_id FROM dsat_turns WHERE trainable").fetchall()
+    assert kept[0] == kept[1]
 
 
 # Which log another run publishes while the night is mined.
