@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call
+from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call, date
 
-detector_app = typer.Typer(help="Evaluate or train a detector of dissatisfaction.")
+detector_app = typer.Typer(help="Evaluate, compare or train a detector of dissatisfaction.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +50,32 @@ def agree(
     from driftmine import detectors
 
     call(home, as_json, quiet, lambda s: detectors.agree(s, a, b))
+
+
+@detector_app.command("compare")
+def compare(
+    a: Annotated[str, typer.Argument(help="A detector, or a stored version, name@version.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First log date; default all.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Log date to stop before.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, metavar="N", help="Of changes, each way.")] = 5,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare two detectors on the warehouse's turns; nothing is published."""
+    from driftmine import compare as work
+
+    words: dict[str, Any] = {
+        "first": date(since) if since else dt.date.min,
+        "end": date(until) if until else dt.date.max,
+        "examples": examples,
+    }
+    call(home, as_json, quiet, lambda s: work.compare(s, a, b, **words))
 
 
 @detector_app.command("train")

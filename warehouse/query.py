@@ -21,6 +21,7 @@ from warehouse.schema import Partition
 from warehouse.staging import StagedFile
 from warehouse.store import show_store
 from warehouse.tables import commits, runs, watermarks
+from warehouse.tables import generations as history
 from warehouse.views import DATABASE, refresh_if_stale, refresh_views, script
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "clustered",
     "commit_at",
     "connect",
+    "detector_parts",
     "detectors",
     "generations",
     "head_run",
@@ -163,6 +165,13 @@ def detectors(catalog: Catalog, table: str) -> dict[dt.date, str]:
     """The current part ("name@version") of each night of signals or dsat_turns."""
     with catalog.read() as connection:
         return live.detectors(connection, table)
+
+
+def detector_parts(catalog: Catalog) -> list[str]:
+    """Every detector ("name@version") that has mined a night, sorted."""
+    rows = select(history.c.part).where(history.c.table_name == "signals").distinct()
+    with catalog.read() as connection:
+        return sorted(connection.execute(rows).scalars())
 
 
 def head_run(catalog: Catalog, table: str, log_date: dt.date) -> tuple[int, str]:

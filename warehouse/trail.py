@@ -107,7 +107,7 @@ def trail(catalog: Catalog, said: str, *, now: dt.datetime) -> Trail:
 
     Raises SettingsError where there is none, or several; SourceUnavailable.
     """
-    with _asked(catalog) as connection:
+    with asked(catalog) as connection:
         name = _the_one(connection, said)
         records = tuple(_records(connection, name))
         verdicts = connection.sql(_VERDICTS, params={"id": name}).to_arrow_table().to_pylist()
@@ -125,7 +125,8 @@ def trail(catalog: Catalog, said: str, *, now: dt.datetime) -> Trail:
 
 
 @contextmanager
-def _asked(catalog: Catalog) -> Iterator[duckdb.DuckDBPyConnection]:
+def asked(catalog: Catalog) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection on the views, to read from. Raises SourceUnavailable, also where that fails."""
     with connect(catalog.root, catalog.store) as connection:
         try:
             yield connection

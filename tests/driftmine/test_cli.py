@@ -45,6 +45,7 @@ COMMANDS = {
         "--scores",
     },
     "detector label": {"FILE", "OUT", "--limit", "--uncertain"},
+    "detector compare": {"A", "B", "--from", "--to", "--examples"},
     "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }
 
