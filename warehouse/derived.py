@@ -52,6 +52,35 @@ SELECT said.log_date, said.turn_id, said.conversation_id, said.answer_turn_id,
 {_SAID}
 WHERE said.signal = 'sat'"""
 
+# What a user complained of, the answer after the complaint, and the user's content with that one.
+# All of it stands in the record that the content came in with; no other follow-up lies in between.
+_REVISED_PAIRS = """\
+SELECT said.log_date, said.conversation_id, dsat.turn_id AS dsat_turn_id,
+    said.turn_id AS sat_turn_id, dsat.context AS prompt, dsat.answer AS rejected, dsat.feedback,
+    answer.content AS chosen, follow_up.content AS acceptance, dsat.category, dsat.probability,
+    said.probability AS sat_probability, dsat.trainable, dsat.untrainable_reason, said.detector,
+    said.detector_version, dsat.model, said.model AS revised_by, said.user_key, said.language,
+    said.event_ts
+FROM signals AS said
+JOIN turns AS follow_up ON follow_up.log_date = said.log_date AND follow_up.turn_id = said.turn_id
+JOIN turns_all AS answer ON answer.log_date = said.log_date
+    AND answer.turn_id = said.answer_turn_id AND answer.origin_file = follow_up.origin_file
+    AND answer.origin_offset = follow_up.origin_offset
+JOIN turns_all AS complaint ON complaint.log_date = said.log_date
+    AND complaint.origin_file = follow_up.origin_file
+    AND complaint.origin_offset = follow_up.origin_offset
+    AND complaint.conversation_id = said.conversation_id
+    AND complaint.turn_index < answer.turn_index
+JOIN dsat_turns AS dsat ON dsat.log_date = said.log_date AND dsat.turn_id = complaint.turn_id
+LEFT JOIN (
+    SELECT other.log_date, held.origin_file, held.origin_offset, held.turn_index
+    FROM signals AS other JOIN turns_all AS held ON held.log_date = other.log_date
+        AND held.turn_id = other.turn_id
+) AS nearer ON nearer.log_date = said.log_date AND nearer.origin_file = follow_up.origin_file
+    AND nearer.origin_offset = follow_up.origin_offset
+    AND nearer.turn_index > complaint.turn_index AND nearer.turn_index < said.turn_index
+WHERE said.signal = 'sat' AND nearer.log_date IS NULL"""
+
 # Counts add up over any of the columns; the share, with its interval, is of the row's own night,
 # model and language. A join and no window: through one of these DuckDB 2.0 passes no filter on
 # the night.
@@ -83,6 +112,7 @@ DERIVED = {
     "turns": "FROM turns_all WHERE NOT carried",
     "follow_ups": _FOLLOW_UPS,
     "sat_turns": _SAT_TURNS,
+    "revised_pairs": _REVISED_PAIRS,
     "dsat_rate_daily": _DSAT_RATE_DAILY,
     "detector_versions": _DETECTOR_VERSIONS,
 }

@@ -206,7 +206,7 @@ def test_a_model_says_how_many_of_its_turns_are_erased(trained) -> None:
 
 
 VIEWS = ("turns", "turns_all", "signals", "signals_all", "follow_ups", "sat_turns",
-         "dsat_rate_daily", "dsat_turns")  # fmt: skip
+         "dsat_rate_daily", "dsat_turns", "dsat_turns_all", "revised_pairs")  # fmt: skip
 NIGHTS = {
     "one night": "log_date = DATE '2026-11-18'",
     "from a night on": "log_date >= DATE '2026-11-20'",
