@@ -170,10 +170,11 @@ def _stored(verdicts: Sequence[StoredVerdict]) -> Iterator[tuple[str, object]]:
         kept = trainable.get(
             one.trainable, f", not trainable: {plain(str(one.untrainable_reason))}"
         )
+        bound = "" if one.report_threshold is None else f" (report {one.report_threshold:.3f})"
         seen = "" if one.current else ", not shown to readers"
         yield (
             f"{plain(one.detector)} {plain(one.detector_version)}",
-            f"{one.category}, {one.probability:.3f}{kept}{seen}",
+            f"{one.category}, {one.probability:.3f}{bound}{kept}{seen}",
         )
 
 

@@ -128,6 +128,8 @@ def _signal(exchange: Exchange, verdict: Verdict, detector: Detector) -> Signal:
         user_key=turn.user_key,
         language=turn.language,
         event_ts=turn.event_ts,
+        report_threshold=detector.thresholds.report,
+        trainable_threshold=detector.thresholds.trainable,
     )
 
 

@@ -165,6 +165,9 @@ class Signal(_Row, frozen=True, kw_only=True):
     user_key: str | None = None
     language: str | None = None
     event_ts: dt.datetime | None = None  # of the follow-up
+    # Probabilities that it was judged by: DSAT from the first on, trained on from the second on.
+    report_threshold: float | None = None
+    trainable_threshold: float | None = None
 
 
 class Message(_Row, frozen=True, kw_only=True):

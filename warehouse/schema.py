@@ -128,6 +128,8 @@ SIGNALS = pa.schema(
         _field(14, "user_key", pa.string(), null=True),
         _field(15, "language", pa.string(), null=True),
         _field(16, "event_ts", _TS, null=True),
+        _field(17, "report_threshold", pa.float64(), null=True),
+        _field(18, "trainable_threshold", pa.float64(), null=True),
     ]
 )
 

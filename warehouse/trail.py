@@ -36,7 +36,8 @@ SELECT turn_id, log_date, detector, detector_version,
     (log_date, detector, detector_version) IN (
         SELECT (log_date, detector, detector_version) FROM signals WHERE conversation_id = $id
     ) AS current,
-    said.signal, said.category, said.probability, dsat.trainable, dsat.untrainable_reason
+    said.signal, said.category, said.probability, said.report_threshold,
+    said.trainable_threshold, dsat.trainable, dsat.untrainable_reason
 FROM signals_all AS said LEFT JOIN (
     SELECT log_date, turn_id, detector, detector_version, trainable, untrainable_reason
     FROM dsat_turns_all WHERE conversation_id = $id
@@ -68,6 +69,8 @@ class StoredVerdict(msgspec.Struct, frozen=True, kw_only=True):
     signal: SignalKind
     category: Category
     probability: float
+    report_threshold: float | None  # that it was judged by; None: not kept
+    trainable_threshold: float | None
     trainable: bool | None  # None: no DSAT turn
     untrainable_reason: str | None
 

@@ -96,6 +96,8 @@ def test_a_dsat_turn_has_all_that_training_needs(detector, conversation):
     assert (signal.signal, signal.category) == (SignalKind.DSAT, Category.CORRECTION)
     assert (signal.turn_id, signal.answer_turn_id, signal.model) == ("c1-3", "c1-2", "m1")
     assert signal.evidence[0].rule == "contradicts_v1"
+    bounds = (signal.report_threshold, signal.trainable_threshold)
+    assert bounds == (detector.thresholds.report, detector.thresholds.trainable)
     assert (turn.turn_id, turn.answer, turn.feedback) == ("c1-3", "Sydney.", WRONG[3][2:])
     assert [message.role for message in turn.context] == [Role.SYSTEM, Role.USER]
     assert (turn.probability, turn.category) == (signal.probability, signal.category)

@@ -69,6 +69,7 @@ def test_json_is_one_object_with_the_same(ask: Callable) -> None:
     (stored,) = one["stored"]
     assert (stored["current"], stored["trainable"]) == (True, True)
     assert one["probability"] == pytest.approx(stored["probability"])
+    assert stored["report_threshold"] == found["thresholds"]["report"]
     assert found["other_versions"] == []
 
 

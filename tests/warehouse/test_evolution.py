@@ -44,6 +44,11 @@ S, T, D = TABLES["signals"], TABLES["turns"], TABLES["dsat_turns"]
 # more what was written, with what they are.
 CHANGES = {
     "a column that may be null was added": ("signals", {"language": None}, {"language": None}),
+    "two numbers that may be null were added": (
+        "signals",
+        {"report_threshold": None, "trainable_threshold": None},
+        {"report_threshold": None, "trainable_threshold": None},
+    ),
     "a text was added": ("signals", {"category": None}, {"category": ""}),
     "a flag was added": ("turns", {"carried": None}, {"carried": False}),
     "a number was added": ("signals", {"probability": None}, {"probability": 0.0}),
@@ -84,6 +89,7 @@ def row(store, table: str):
     make = {"signals": store.signal, "turns": store.turn, "dsat_turns": store.dsat}[table]
     own = {
         "signals": {
+            "report_threshold": 0.4, "trainable_threshold": 0.7,
             "language": "en", "evidence": (Evidence(rule="r", start=0, end=2, weight=1.5),),
         },
         "turns": {"rating": 2.5, "origin_offset": 7},
