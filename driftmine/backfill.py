@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from driftmine import render
+from driftmine import detectors, render
 from driftmine.commands import HELD, from_here
 from driftmine.console import Report
 from driftmine.session import Session, need_extra
@@ -86,12 +86,19 @@ def backfill(session: Session, asked: Asked) -> int:
     """Do what differs. Exit 1 where a date failed, 3 where one was held or a log is lost."""
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
         dates = list(_dates(session, catalog, asked))
+        if dates and asked.stage == "mine":
+            detectors.begin(session, catalog)
         reports = []
         for done, date in enumerate(dates):
             session.console.safe_point()
             progress(done, len(dates), "dates done")
             reports.append(_done(session, date, progress))
         progress(len(dates), len(dates), "dates done")
+    if asked.stage == "mine":
+        from mining.job import not_shown
+
+        if beside := not_shown(report.mine for report in reports if report.mine):
+            session.console.note(beside)
     return _shown(session, asked, reports)
 
 

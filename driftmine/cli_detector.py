@@ -10,7 +10,9 @@ import typer
 
 from driftmine.flags import HOME, HomeOption, JsonOption, QuietOption, call, date
 
-detector_app = typer.Typer(help="Evaluate, compare or train a detector of dissatisfaction.")
+detector_app = typer.Typer(
+    help="Evaluate, compare, promote or train a detector of dissatisfaction."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -76,6 +78,21 @@ def compare(
         "examples": examples,
     }
     call(home, as_json, quiet, lambda s: work.compare(s, a, b, **words))
+
+
+@detector_app.command("promote")
+def promote(
+    detector: Annotated[
+        str, typer.Argument(metavar="NAME@VERSION", help="As the view detector_versions has it.")
+    ],
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show readers and trainers a detector's verdicts, in every night that it has mined."""
+    from driftmine import detectors
+
+    call(home, as_json, quiet, lambda s: detectors.promote(s, detector))
 
 
 @detector_app.command("train")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftmine import intake, render
+from driftmine import detectors, intake, render
 from driftmine.session import Session, need_extra
 from warehouse.errors import QualityLimit, SettingsError
 
@@ -107,6 +107,7 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
     """Mine the log dates in [first, end) that hold turns."""
     need_extra("etl", "apache_beam")
     from mining.job import mine as run
+    from mining.job import not_shown
     from warehouse.query import log_dates
 
     options = session.settings.mining
@@ -114,11 +115,15 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
         options = replace(options, detector=from_here(detector))
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
         days = [day for day in log_dates(catalog, "turns") if first <= day < end]
+        if days:
+            detectors.begin(session, catalog)
         reports = []
         for day in days:
             session.console.safe_point()
             report = run(catalog, log_date=day, options=options, now=session.now, progress=progress)
             reports.append(report)
+    if beside := not_shown(reports):
+        session.console.note(beside)
     session.console.result({"dates": reports}, lambda: render.mined(reports))
     return 0
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mining.evaluate import Evaluation
     from mining.labelled import Given
     from mining.metrics import Interval
+    from warehouse.catalog import Catalog
 
 Pick = Callable[[Session, "Sequence[Given]"], "Sequence[Given]"]
 UNLABELLED = 3  # exit code: finished, but rows are left without a label
@@ -100,6 +101,24 @@ def train(
     card = fit(files, out=out, seed=seed, encoder=choice, scores=scores, told=told)
     session.console.result(card, lambda: tables.card(card, out))
     return 0
+
+
+def promote(session: Session, detector: str) -> int:
+    """Show a detector's verdicts."""
+    from warehouse.promote import promote as show
+
+    with session.catalog() as catalog:
+        found = show(catalog, detector, now=session.now)
+    session.console.result(found, lambda: tables.promotion(found))
+    return 0
+
+
+def begin(session: Session, catalog: Catalog) -> None:
+    """Before the first mining of a home: its settings say whose verdicts are shown."""
+    from mining.job import detector_of
+    from warehouse.promote import begin as first
+
+    first(catalog, detector_of(session.settings.mining), now=session.now)
 
 
 def _values(scores: dict[str, Interval]) -> dict[str, float | None]:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import msgspec
 
-from driftmine import intake
+from driftmine import detectors, intake
 from driftmine.console import Report
 from driftmine.intake import When
 from driftmine.report.page import page_of, write_page
 from driftmine.session import Session, need_extra
 from ingestion.logs.places import LogFile
-from mining.job import MineReport, mine
+from mining.job import MineReport, detector_of, mine, not_shown
 from warehouse.catalog import Catalog
 from warehouse.errors import SettingsError
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
@@ -58,6 +58,7 @@ class NightReport(msgspec.Struct, kw_only=True):
     seed_pairs: int = 0
     turns: int = 0
     redacted: dict[str, int] = {}
+    not_shown: str = ""  # that the night was mined by a detector which readers do not see, and why
     follow_ups: int = 0
     dsat: int = 0
     dsat_by_category: dict[str, int] = {}
@@ -125,7 +126,8 @@ def _dates(
 ) -> list[dt.date]:
     """What the night is about: what it read, what is not mined, and a night without its page."""
     unreported = [] if page_of(session.home, night.log_date).exists() else [night.log_date]
-    return sorted({*new, *stale_dates(catalog), *unreported} & {*log_dates(catalog, "turns")})
+    due = stale_dates(catalog, detector_of(session.settings.mining))
+    return sorted({*new, *due, *unreported} & {*log_dates(catalog, "turns")})
 
 
 def _ingest(
@@ -156,11 +158,14 @@ def _mine(
     """
     options, now = session.settings.mining, session.now
     held = [night_counts(catalog, day) for day in dates]
+    if dates:
+        detectors.begin(session, catalog)
     reports = []
     for day in dates:
         session.console.safe_point()
         report = mine(catalog, log_date=day, options=options, now=now, progress=progress)
         reports.append(report)
+    night.not_shown = not_shown(reports)
     for name in _COUNTED:
         setattr(night, name, sum(getattr(counts, name) for counts in held))
     night.rejected_by_reason = _added(counts.rejected_by_reason for counts in held)
@@ -183,7 +188,8 @@ def _train(session: Session, catalog: Catalog, night: NightReport, progress: Rep
         return
     # One update for what a night mined: what it left waits for more, or for `driftmine train`.
     done = last_snapshot(catalog, stream=options.stream)
-    if done is not None and newest_commit(catalog, "dsat_turns") <= done:
+    shown = max(newest_commit(catalog, "dsat_turns"), newest_commit(catalog, kind="detector"))
+    if done is not None and shown <= done:
         night.training = f"no new signals since the last update; {waiting} fresh turns wait"
         return
     from driftmine.train import update

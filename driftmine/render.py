@@ -220,6 +220,8 @@ def near(path: Path) -> str:
 def _night_rows(report: NightReport) -> Iterable[tuple[str, object]]:
     if report.held_logs:
         yield "NOT INGESTED", report.held_logs
+    if report.not_shown:
+        yield "NOT SHOWN", report.not_shown
     yield "lines in", report.lines_in
     yield "rejected", _counted(report.rejected, report.rejected_by_reason)
     yield "duplicates", report.duplicates

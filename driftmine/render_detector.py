@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mining.metrics import Interval
     from mining.scored import Mistake
     from mining.silver import Labelling
+    from warehouse.promote import Promotion
 
 UNDEFINED = "n/a"
 # Scores in the order in which they are shown: name -> heading.
@@ -182,6 +183,18 @@ def interval(found: Interval) -> str:
 def plain(text: str) -> str:
     """A user's text on one line: no character that could steer a terminal."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def promotion(found: Promotion) -> RenderableType:
+    """What `driftmine detector promote` changed."""
+    others = ", ".join(f"{plain(name)} in {n:,}" for name, n in found.other_nights.items())
+    rows = [
+        ("detector", plain(found.detector)),
+        ("commit", found.commit_id or "none: it was promoted last already"),
+        ("nights that changed", found.changed_nights),
+        ("nights without its verdicts", f"they go on showing {others}" if others else "none"),
+    ]
+    return facts("Promoted", rows)
 
 
 def _cell(found: Interval | None) -> Text:

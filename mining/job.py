@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ class MineReport(msgspec.Struct, frozen=True, kw_only=True):
     detector: str
     detector_version: str
     published: bool  # False: the same turns were mined by the same detector before
+    shown: str  # the detector, name@version, whose verdicts on the night readers see
     conversations: int  # that hold a follow-up
     follow_ups: int
     signals: dict[str, int]
@@ -83,6 +84,12 @@ def mine_again(
     return _mine(_plan(catalog, log_date, options), now, progress)
 
 
+def detector_of(options: MiningOptions) -> str:
+    """The detector that the options name, as name@version. Raises DetectorUnusable."""
+    card = read_card(folder_of(options))
+    return part_of(card.name, card.version)
+
+
 def why(catalog: Catalog, *, log_date: dt.date, options: MiningOptions) -> str:
     """Why the night is to be mined with these settings; "": it shows what they give already.
 
@@ -94,10 +101,23 @@ def why(catalog: Catalog, *, log_date: dt.date, options: MiningOptions) -> str:
     shown = detectors(catalog, "signals").get(log_date)
     if shown is None:
         return "not mined yet"
-    ours = part_of(run.card.name, run.card.version)
-    if shown != ours:
-        return f"{ours} in place of {shown}"
-    return "new turns" if log_date in stale_dates(catalog) else "other settings or opt-outs"
+    if not run.mined:
+        return f"{run.part} beside {shown}"
+    newer = log_date in stale_dates(catalog, run.part)
+    return "new turns" if newer else "other settings or opt-outs"
+
+
+def not_shown(reports: Iterable[MineReport]) -> str:
+    """That readers see another detector's verdicts on nights that were mined; "": they do not."""
+    beside = [one for one in reports if one.shown != part_of(one.detector, one.detector_version)]
+    if not beside:
+        return ""
+    ours = part_of(beside[0].detector, beside[0].detector_version)
+    shown = ", ".join(sorted({one.shown for one in beside}))
+    return (
+        f"{len(beside)} nights show the verdicts of {shown}; those of {ours} stand beside them in "
+        f"signals_all. To show them: driftmine detector promote {ours}"
+    )
 
 
 def _mine(run: _Run, now: dt.datetime, progress: Progress | None) -> MineReport:
@@ -125,7 +145,8 @@ class _Run:
 
     catalog: Catalog
     run_id: str
-    is_done: bool  # what the night shows already is this run's outcome
+    is_done: bool  # what the detector said of the night last is this run's outcome
+    mined: bool  # it has said anything of the night
     log_date: dt.date
     options: MiningOptions
     card: Card
@@ -134,6 +155,11 @@ class _Run:
     replaces: Sequence[Partition]
     handoff: Handoff
     watermark: dt.date | None = None  # that publishing moves the stage's to; None: it stays
+
+    @property
+    def part(self) -> str:
+        """Of the night: the detector's."""
+        return part_of(self.card.name, self.card.version)
 
 
 def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
@@ -152,21 +178,23 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         *([] if card.encoder is None else [options.encoder]),
         *(f"{partition.part} {generation}" for partition, generation in sorted(turns.items())),
     )
-    # With what the night shows now: a detector that is gone back to mines the night again.
-    head, last = head_run(catalog, "signals", log_date)
+    # With what the detector said last: settings that are gone back to mine the night again.
+    replaces = partitions(log_date, card.name, card.version)
+    head, last = head_run(catalog, replaces[0])
     is_done = last.startswith(work)
     run_id = last if is_done else f"{work}-{head}"
     return _Run(
         catalog=catalog,
         run_id=run_id,
         is_done=is_done,
+        mined=head > 0,
         log_date=log_date,
         options=options,
         card=card,
         opted_out=opted_out,
         # All logs of the night: one that joined it meanwhile was not read.
         seen=Seen(erasure=erasure, nights={("turns", log_date): turns}),
-        replaces=partitions(log_date, card.name, card.version),
+        replaces=replaces,
         handoff=Handoff.of_attempt(catalog.root, catalog.store, run_id),
     )
 
@@ -226,6 +254,7 @@ def _report(run: _Run, published: Tally | None) -> MineReport:
         detector=run.card.name,
         detector_version=run.card.version,
         published=published is not None,
+        shown=detectors(run.catalog, "signals")[run.log_date],
         dsat=found.signals.get(SignalKind.DSAT, 0),
         judge=spent(Path(judge.store), run.run_id) if judge.base_url else None,
         **{name: getattr(found, name) for name in Tally.__struct_fields__},

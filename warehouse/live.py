@@ -96,8 +96,7 @@ def shown(as_of: int | None) -> ColumnElement[bool]:
 def current(connection: Connection, table: str) -> list[LiveFile]:
     """The live files that readers see: of a detected table, one detector's a night.
 
-    The current detector of a night is the one that was published last for it, and so also where
-    it found nothing.
+    It hides what others say of the night, also where it found nothing.
     """
     return _of_current(connection, table, live(connection, table), None)
 
@@ -121,12 +120,57 @@ def _of_current(
 def detectors(
     connection: Connection, table: str, *, as_of: int | None = None
 ) -> dict[dt.date, str]:
-    """The current part of each night of a detected table, now or after a commit."""
-    rows = select(history.c.log_date, history.c.part).where(history.c.table_name == table)
+    """The part of each night of a detected table that readers see, now or after a commit.
+
+    Of the parts that were published for a night the one that was promoted last; of none that was,
+    the one that was published last.
+    """
+    last = func.max(history.c.commit_id).label("last")
+    rows = select(history.c.log_date, history.c.part, last).where(history.c.table_name == table)
     if as_of is not None:
         rows = rows.where(history.c.commit_id <= as_of)
-    rows = rows.order_by(history.c.commit_id, history.c.part)
-    return {row.log_date: row.part for row in connection.execute(rows)}
+    found = connection.execute(rows.group_by(history.c.log_date, history.c.part)).all()
+    ranks = promotions(connection, as_of=as_of)
+    # The best of a night comes last, and stays.
+    found = sorted(found, key=lambda row: (ranks.get(row.part, 0), row.last, row.part))
+    best = {row.log_date: row.part for row in found}
+    return {night: best[night] for night in sorted(best)}
+
+
+def promotions(connection: Connection, *, as_of: int | None = None) -> dict[str, int]:
+    """Every detector that was ever promoted -> the commit that did so last."""
+    newest = func.max(commits.c.commit_id).label("newest")
+    rows = select(commits.c.subject, newest).where(commits.c.kind == "detector")
+    if as_of is not None:
+        rows = rows.where(commits.c.commit_id <= as_of)
+    found = connection.execute(rows.group_by(commits.c.subject))
+    return {row.subject: row.newest for row in found}
+
+
+def detector_parts(connection: Connection) -> list[str]:
+    """Every detector ("name@version") that has mined a night, sorted."""
+    rows = select(history.c.part).where(history.c.table_name == "signals").distinct()
+    return sorted(connection.execute(rows).scalars())
+
+
+def head_of(connection: Connection, partition: Partition) -> int:
+    """The commit that published a partition last; 0: none yet."""
+    rows = select(func.coalesce(func.max(history.c.commit_id), 0)).where(
+        history.c.table_name == partition.table,
+        history.c.log_date == partition.log_date,
+        history.c.part == partition.part,
+    )
+    return int(connection.execute(rows).scalar_one())
+
+
+def part_heads(connection: Connection, table: str) -> dict[tuple[dt.date, str], int]:
+    """The partitions of a table, each with the commit that published it last."""
+    rows = (
+        select(history.c.log_date, history.c.part, func.max(history.c.commit_id).label("head"))
+        .where(history.c.table_name == table)
+        .group_by(history.c.log_date, history.c.part)
+    )
+    return {(row.log_date, row.part): row.head for row in connection.execute(rows)}
 
 
 # Made once: to build a statement costs several times what SQLite takes for it.

@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that one commit changes."""
 
     commit_id: int
-    kind: Literal["publish", "model", "erase", "compact"]
+    kind: Literal["publish", "model", "erase", "compact", "detector"]
     subject: str
     committed_at: dt.datetime
     run: Run | None = None

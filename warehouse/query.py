@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from warehouse import ledger, live, reading
 from warehouse.catalog import Catalog
@@ -21,7 +21,6 @@ from warehouse.schema import Partition
 from warehouse.staging import StagedFile
 from warehouse.store import show_store
 from warehouse.tables import commits, runs, watermarks
-from warehouse.tables import generations as history
 from warehouse.views import DATABASE, refresh_if_stale, refresh_views, script
 
 __all__ = [
@@ -153,39 +152,54 @@ def log_dates(catalog: Catalog, table: str) -> list[dt.date]:
         return list(live.heads(connection, table))
 
 
-def stale_dates(catalog: Catalog) -> list[dt.date]:
-    """The nights whose turns are newer than their signals, or that have none, in order."""
+def stale_dates(catalog: Catalog, detector: str | None = None) -> list[dt.date]:
+    """The nights whose turns are newer than their signals, or that have none, in order.
+
+    For a `detector` ("name@version"): newer than its own signals and than those that are shown; and
+    the nights that show what nobody promoted, and it has not mined.
+    """
     with catalog.read() as connection:
-        mined = live.heads(connection, "signals")
         turns = live.heads(connection, "turns")
+        mined = live.heads(connection, "signals")
+        if detector is not None:
+            mined = _heads_for(connection, detector)
     return [log_date for log_date, head in turns.items() if head > mined.get(log_date, 0)]
 
 
+def _heads_for(connection: Connection, detector: str) -> dict[dt.date, int]:
+    heads = live.part_heads(connection, "signals")
+    official = {detector, *live.promotions(connection)}
+    found: dict[dt.date, int] = {}
+    for night, part in live.detectors(connection, "signals").items():
+        own = heads.get((night, detector), 0)
+        found[night] = max(own, heads[night, part] if part in official else 0)
+    return found
+
+
 def detectors(catalog: Catalog, table: str) -> dict[dt.date, str]:
-    """The current part ("name@version") of each night of signals or dsat_turns."""
+    """The part ("name@version") of each night of signals or dsat_turns that readers see."""
     with catalog.read() as connection:
         return live.detectors(connection, table)
 
 
 def detector_parts(catalog: Catalog) -> list[str]:
     """Every detector ("name@version") that has mined a night, sorted."""
-    rows = select(history.c.part).where(history.c.table_name == "signals").distinct()
     with catalog.read() as connection:
-        return sorted(connection.execute(rows).scalars())
+        return live.detector_parts(connection)
 
 
-def head_run(catalog: Catalog, table: str, log_date: dt.date) -> tuple[int, str]:
-    """The commit that published a night of the table last, and its run's id; 0, "": none yet."""
+def head_run(catalog: Catalog, partition: Partition) -> tuple[int, str]:
+    """The commit that published a partition last, and its run's id; 0, "": none yet."""
     with catalog.read() as connection:
-        head = live.heads(connection, table).get(log_date, 0)
+        head = live.head_of(connection, partition)
         run = select(runs.c.run_id).where(runs.c.commit_id == head)
         return head, connection.execute(run).scalar_one_or_none() or ""
 
 
-def newest_commit(catalog: Catalog, table: str | None = None) -> int:
-    """The id of the newest commit, of all or of those that published a table; 0: none yet."""
+def newest_commit(catalog: Catalog, table: str | None = None, *, kind: str | None = None) -> int:
+    """The newest commit's id, of all, of those that published a table or are of a kind; 0: none."""
     with catalog.read() as connection:
-        return live.newest_commit(connection, table)
+        return live.newest_commit(connection, table, kind=kind)
 
 
 def watermark(catalog: Catalog, stage: str) -> dt.date | None:

@@ -63,8 +63,9 @@ commits = Table(
     # Counted by us, without gaps: the manifest of an attempt that was killed before its commit has
     # the id of the next one, which writes its own in its place.
     Column("commit_id", Integer, primary_key=True, autoincrement=False),
-    Column("kind", String, nullable=False),  # publish | model | erase | compact
-    Column("subject", String, nullable=False),  # run id, model version, or what was done to what
+    Column("kind", String, nullable=False),  # publish | model | erase | compact | detector
+    # Run id, model version, what was done to what, or the detector that is promoted.
+    Column("subject", String, nullable=False),
     Column("committed_at", Utc, nullable=False),
 )
 

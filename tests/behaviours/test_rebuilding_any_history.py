@@ -109,6 +109,17 @@ class History:
             finish(self.store.catalog, lease, model, self.now)
             self.done.append(lease.batch_id)
 
+    def promote(self, a: int, b: int) -> None:
+        """A detector, that has mined some nights or none."""
+        catalog = self.store.catalog
+        with catalog.write() as connection:
+            change = Manifest(
+                commit_id=manifest.next_id(connection), kind="detector",
+                subject=f"rules@{b % 2}", committed_at=self.now,
+            )  # fmt: skip
+            manifest.commit(connection, catalog.store, change)
+        refresh_if_stale(catalog)
+
     def erase(self, a: int, b: int) -> None:
         """Every file of a user's written anew, in whatever snapshot, and the old bytes gone."""
         user, catalog = ("ann", "bob")[a % 2], self.store.catalog
@@ -223,7 +234,7 @@ def shown(root: Path) -> list[list[tuple]]:
 
 
 HAPPENINGS = ("publish", "fail", "lease", "reuse", "release", "finish", "erase", "compact",
-              "collect")  # fmt: skip
+              "collect", "promote")  # fmt: skip
 STEPS = st.lists(
     st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 3), st.integers(0, 3)),
     min_size=3,

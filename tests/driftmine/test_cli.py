@@ -46,6 +46,7 @@ COMMANDS = {
     },
     "detector label": {"FILE", "OUT", "--limit", "--uncertain"},
     "detector compare": {"A", "B", "--from", "--to", "--examples"},
+    "detector promote": {"DETECTOR"},
     "warehouse export-iceberg": {"--catalog", "--catalog-uri", "--namespace", "--out"},
 }
 

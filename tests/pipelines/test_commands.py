@@ -62,7 +62,8 @@ def test_sql_as_of_an_earlier_commit(driftmine: Callable, night: dict) -> None:
         return [list(row.values()) for row in done.json()["rows"]]
 
     assert ask("--as-of", "1") == [[night["turns"], 0, 1]], "before it was mined"
-    assert ask("--as-of", "2") == [[night["turns"], night["follow_ups"], 2]]
+    assert ask("--as-of", "2") == [[night["turns"], 0, 2]], "its detector is promoted"
+    assert ask("--as-of", "3") == [[night["turns"], night["follow_ups"], 3]]
     assert ask("--as-of", "2999-12-31") == ask()
 
 
@@ -184,8 +185,9 @@ def test_a_detector_of_ones_own(driftmine: Callable, night: dict, tmp_path: Path
     words = ("mine", "--home", night["home"], "--json")
     (ours,) = driftmine(*words, "--detector", folder).json()["dates"]
     assert (ours["detector"], ours["published"]) == ("ours", True)
+    assert ours["shown"].startswith("default@"), "it stands beside"
     (back,) = driftmine(*words).json()["dates"]
-    assert (back["detector"], back["published"]) == ("default", True)
+    assert (back["detector"], back["published"]) == ("default", False)
 
 
 def test_a_folder_that_is_no_detector_is_refused(driftmine: Callable, night: dict) -> None:
