@@ -86,7 +86,7 @@ def mine_again(
 
 def detector_of(options: MiningOptions) -> str:
     """The detector that the options name, as name@version. Raises DetectorUnusable."""
-    card = read_card(folder_of(options))
+    card = card_of(options)
     return part_of(card.name, card.version)
 
 

