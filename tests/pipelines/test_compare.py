@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mining.card import read_card
 from mining.detector import MODELS
 
-DEFAULT = "default@1.c9dda820"
+DEFAULT = f"default@{read_card(MODELS / 'default').version}"
 CHATS = {
     "canberra": ("capital of Australia?", "Sydney.", "No, that's wrong, it's Canberra"),
     "again": ("capital of Australia?", "Sydney.", "No, that's wrong, it's Canberra"),

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mining.card import read_card
 from mining.detector import MODELS
 
-DEFAULT, OTHER = "default@1.c9dda820", "other@1.c9dda820"
+VERSION = read_card(MODELS / "default").version
+DEFAULT, OTHER = f"default@{VERSION}", f"other@{VERSION}"
 NIGHT = "2026-11-20"
 
 
