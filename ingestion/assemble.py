@@ -251,6 +251,7 @@ def _turns(
             rating=normalize.rating(turn.rating),
             regenerated=normalize.flag(turn.regenerated),
             edited=normalize.flag(turn.edited),
+            flagged=normalize.flag(turn.flagged),
             chain=int.from_bytes(so_far),
         )
 

@@ -42,6 +42,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     answer_turn: Turn  # the first message of the answer
     context: tuple[Message, ...]  # every turn before the answer; the last is a user's
     used_tools: bool  # a tool spoke between the request and the answer
+    flagged: bool  # by the log's moderation: any turn up to the follow-up, and that one
     cluster: str | None  # the near-duplicate conversations that it belongs to
 
 
@@ -118,5 +119,6 @@ def _exchange(
             for turn in context
         ),
         used_tools=used_tools,
+        flagged=any(turn.flagged for turn in (*context, *answer, *run)),
         cluster=cluster,
     )

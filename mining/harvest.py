@@ -170,6 +170,7 @@ def why_untrainable(
         answer=exchange.follow_up.answer,
         feedback=exchange.follow_up.follow_up,
         used_tools=exchange.used_tools,
+        flagged=exchange.flagged,
         opted_out=turn.opted_out or turn.user_key in opted_out,
     )
 

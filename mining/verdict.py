@@ -29,6 +29,7 @@ class Untrainable(StrEnum):
     BLANK_ANSWER = "blank_answer"
     ANSWER_USED_TOOLS = "answer_used_tools"  # the context lacks what the tools said
     OPTED_OUT = "opted_out"  # the user's turns may be analysed, never trained on
+    FLAGGED = "flagged"  # the log's moderation calls the answer, or what surrounds it, unsafe
     SERVICE_ERROR = "service_error"  # the answer is an error message, or was cut off by one
     VENTING = "venting"  # an insult or a mood, which says nothing of the answer
     # Of a whole night: `mining.limits`.
@@ -126,11 +127,14 @@ def untrainable(
     answer: str,
     feedback: str,
     used_tools: bool,
+    flagged: bool,
     opted_out: bool,
 ) -> Untrainable | None:
     """Why a DSAT verdict's answer should not be trained on, looked at alone; None where it may."""
     if opted_out:
         return Untrainable.OPTED_OUT
+    if flagged:
+        return Untrainable.FLAGGED
     if verdict.category is Category.REFUSAL_PUSHBACK:
         return Untrainable.REFUSAL_PUSHBACK
     if not answer.strip():

@@ -89,6 +89,7 @@ class Turn(_Row, frozen=True, kw_only=True):
     rating: float | None = None  # explicit rating of this turn, on the scale of its source
     regenerated: bool | None = None  # the user asked for another answer by a button
     edited: bool | None = None  # the user rewrote this turn by hand
+    flagged: bool | None = None  # the log's own moderation calls it unsafe or toxic
     opted_out: bool = False  # may be analysed, never trained on
     carried: bool = False  # an earlier record shows this turn: here it is context only
     source: str  # name of the log stream: a setting, else the format's name

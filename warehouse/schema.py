@@ -60,6 +60,7 @@ TURNS = pa.schema(
         _field(12, "rating", pa.float64(), null=True),
         _field(13, "regenerated", pa.bool_(), null=True),
         _field(19, "edited", pa.bool_(), null=True),
+        _field(22, "flagged", pa.bool_(), null=True),
         _field(20, "opted_out", pa.bool_()),
         _field(21, "carried", pa.bool_()),
         _field(14, "source", pa.string()),

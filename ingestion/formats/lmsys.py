@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ingestion.formats.moderation import flags
 from ingestion.formats.raw import RawConversation, RawTurn
 from ingestion.formats.reader import Reader, identity
 
@@ -25,6 +26,7 @@ class Record(msgspec.Struct, gc=False):
     conversation_id: Any = None
     model: Any = None
     language: Any = None
+    openai_moderation: Any = None
 
 
 class Shape(msgspec.Struct, gc=False):
@@ -39,12 +41,15 @@ class Shape(msgspec.Struct, gc=False):
 
 def extract(record: Record) -> RawConversation:
     """What the warehouse keeps of a row."""
+    moderated = flags(record.openai_moderation, len(record.conversation))
     return RawConversation(
         id=identity(record.conversation_id),
         user=None,
         turns=[
-            RawTurn(message.role, message.content or "", record.model, record.language)
-            for message in record.conversation
+            RawTurn(
+                message.role, message.content or "", record.model, record.language, flagged=flagged
+            )
+            for message, flagged in zip(record.conversation, moderated, strict=True)
         ],
     )
 

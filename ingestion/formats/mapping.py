@@ -24,6 +24,7 @@ _OF_MESSAGE = {
     "thumb": "thumb",
     "regenerated": "regenerated",
     "edited": "edited",
+    "flagged": "flagged",
 }
 
 _Fields = dict[str, Any]

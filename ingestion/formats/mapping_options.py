@@ -24,6 +24,7 @@ class Mapping:
     thumb: str = ""
     regenerated: str = ""
     edited: str = ""
+    flagged: str = ""
     user_text: str = ""  # in place of messages: what the user asked
     assistant_text: str = ""  # and was answered
     user: str = ""

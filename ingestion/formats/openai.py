@@ -46,6 +46,7 @@ class Message(msgspec.Struct, gc=False):
     rating: Any = None
     regenerated: Any = None
     edited: Any = None
+    flagged: Any = None
     feedback: Any = None
 
 
@@ -167,6 +168,7 @@ def _turn(message: Message, model: Any, language: Any, moment: Any) -> RawTurn:
         rating=message.rating,
         regenerated=message.regenerated,
         edited=message.edited,
+        flagged=message.flagged,
     )
     if message.feedback is not None:
         _judge(turn, message.feedback)

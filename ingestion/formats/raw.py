@@ -21,6 +21,7 @@ class RawTurn(msgspec.Struct, gc=False):
     rating: Any = None
     regenerated: Any = None  # the user asked for another answer by a button
     edited: Any = None  # the user rewrote this turn by hand
+    flagged: Any = None  # the log's own moderation calls it unsafe or toxic
 
 
 class RawConversation(msgspec.Struct, gc=False):

@@ -1,7 +1,8 @@
 """WildChat rows: WildChat-1M, WildChat-4.8M and the first edition.
 
-Fields: the dataset cards of allenai/WildChat-1M and allenai/WildChat-4.8M. The moderation fields
-(`openai_moderation`, `detoxify_moderation`, `toxic`), however they are spelled, are passed over.
+Fields: the dataset cards of allenai/WildChat-1M and allenai/WildChat-4.8M. Of the moderation a
+message's `toxic` is taken, else its entry in `openai_moderation`; `detoxify_moderation` has scores
+and no verdict, and is passed over.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ingestion.formats.moderation import flags
 from ingestion.formats.raw import RawConversation, RawTurn
 from ingestion.formats.reader import Reader, identity
 
@@ -23,6 +25,7 @@ class Message(msgspec.Struct, gc=False):
     timestamp: Any = None
     hashed_ip: Any = None
     country: Any = None
+    toxic: Any = None
 
 
 class Record(msgspec.Struct, gc=False):
@@ -38,11 +41,13 @@ class Record(msgspec.Struct, gc=False):
     timestamp: Any = None
     hashed_ip: Any = None
     country: Any = None
+    openai_moderation: Any = None
 
 
 def extract(record: Record) -> RawConversation:
     """What the warehouse keeps of a row. The user is the hashed address of the requests."""
     messages = record.conversation
+    moderated = flags(record.openai_moderation, len(messages))
     return RawConversation(
         id=identity(record.conversation_hash, record.conversation_id),
         user=identity(record.hashed_ip, *[message.hashed_ip for message in messages]),
@@ -53,8 +58,9 @@ def extract(record: Record) -> RawConversation:
                 model=record.model,
                 language=message.language or record.language,
                 timestamp=message.timestamp or record.timestamp,
+                flagged=flagged if message.toxic is None else message.toxic,
             )
-            for message in messages
+            for message, flagged in zip(messages, moderated, strict=True)
         ],
         country=record.country or next((m.country for m in messages if m.country), None),
     )

@@ -91,7 +91,7 @@ WILDCHAT = {
 
 def test_wildchat_fields():
     turns = [
-        RawTurn("user", "hi", "gpt-4-0314", "English", "2023-04-09T00:02:53+00:00"),
+        RawTurn("user", "hi", "gpt-4-0314", "English", "2023-04-09T00:02:53+00:00", flagged=False),
         RawTurn("assistant", "hello", "gpt-4-0314", "French", "2023-04-09T00:02:51Z"),
     ]
     assert read("wildchat", WILDCHAT) == RawConversation("cf1267ca", "ip-1", turns, "France")
@@ -110,6 +110,29 @@ def test_wildchat_first_edition_has_another_id():
 def test_wildchat_moderation_of_any_shape_is_passed_over():
     odd = {"openai_moderation": "?", "detoxify_moderation": 1, "toxic": None, "redacted": "no"}
     assert read("wildchat", WILDCHAT | odd) == read("wildchat", WILDCHAT)
+
+
+FLAGGED = {
+    "no moderation": ({}, [False, None]),
+    "one verdict a message": ([{"flagged": False}, {"flagged": True}], [False, True]),
+    "fewer verdicts, one flagged": ([{"flagged": True}], [False, True]),
+    "fewer verdicts, none flagged": ([{"flagged": False}], [False, None]),
+    "odd verdicts": ([{"flagged": "yes"}, 7], [False, None]),
+}
+
+
+@pytest.mark.parametrize("moderation, flagged", FLAGGED.values(), ids=FLAGGED)
+def test_wildchat_moderation_is_of_messages(moderation, flagged):
+    """What a message itself says, `toxic`, counts before it."""
+    record = WILDCHAT | {"openai_moderation": moderation}
+    assert [turn.flagged for turn in read("wildchat", record).turns] == flagged
+
+
+def test_lmsys_moderation_is_of_messages():
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "no"}]
+    record = {"conversation_id": "c", "conversation": said}
+    flagged = record | {"openai_moderation": [{"flagged": False}, {"flagged": True}]}
+    assert [turn.flagged for turn in read("lmsys", flagged).turns] == [False, True]
 
 
 def test_lmsys_fields():

@@ -128,3 +128,13 @@ UNTRAINABLE = {
 def test_untrainable(detector, conversation, said, reason):
     (turn,) = detect(detector, [conversation(*said)]).dsat_turns
     assert (turn.trainable, turn.untrainable_reason) == (False, reason)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_flagged_turn_up_to_the_follow_up(detector, conversation, at):
+    said = conversation("u capital of Australia?", "a Sydney.", "u No, that's wrong, it's Canberra")
+    turns = list(said.turns)
+    turns[at] = msgspec.structs.replace(turns[at], flagged=True)
+    said = msgspec.structs.replace(said, turns=tuple(turns))
+    (turn,) = detect(detector, [said]).dsat_turns
+    assert (turn.trainable, turn.untrainable_reason) == (False, Untrainable.FLAGGED)

@@ -120,6 +120,7 @@ REASONS = {
         Untrainable.SERVICE_ERROR,
     ),
     "an insult": ({}, {"feedback": "fuck you!"}, Untrainable.VENTING),
+    "flagged by the log": ({}, {"flagged": True}, Untrainable.FLAGGED),
     "opted out": ({}, {"opted_out": True}, Untrainable.OPTED_OUT),
 }
 
@@ -130,7 +131,7 @@ def test_untrainable(verdict, context, reason):
     judged = Verdict(**{**plain, **verdict})
     place = {
         "answer": "It is Sydney.", "feedback": "that is wrong", "used_tools": False,
-        "opted_out": False, **context,
+        "flagged": False, "opted_out": False, **context,
     }  # fmt: skip
     assert untrainable(judged, THRESHOLDS, **place) is reason
 
