@@ -26,13 +26,15 @@ LAST_WEEK = dt.date(2026, 11, 12)
 
 @pytest.fixture(scope="module")
 def filled(new_store, tmp_path_factory):
-    """A conversation whose first answer was complained about, in each of two weeks.
+    """A conversation whose first answer was complained about and whose second pleased, in each of
+    two weeks.
 
     The later one was judged by two detectors, belongs to a cluster, and has trained a model; one
     record could not be read.
     """
     store = new_store(tmp_path_factory.mktemp("filled"))
-    turns = [store.turn(i, conversation_id="conversation-2") for i in range(4)]
+    told = {"conversation_id": "conversation-2", "origin_offset": 0}
+    turns = [store.turn(i, turn_index=i, **told) for i in range(5)]
     reject = Reject(
         reason=ReasonCode.INVALID_JSON, origin_file="a", origin_offset=0, length=9,
         digest="", detail="",
@@ -41,7 +43,10 @@ def filled(new_store, tmp_path_factory):
         "evidence": (Evidence(rule="complaint_v1", start=0, end=2, weight=1.5),),
         "user_key": "ann", "language": "en", "answer_turn_id": "turn-1",
     }  # fmt: skip
-    content = store.signal(3, **verdict | {"signal": SignalKind.SAT, "category": Category.SAT})
+    content = store.signal(
+        4, **verdict | {"signal": SignalKind.SAT, "category": Category.SAT,
+                        "answer_turn_id": "turn-3", "conversation_id": "conversation-2"}
+    )  # fmt: skip
     prompt = SystemPrompt(prompt_hash="ab", content="Be brief.")
     pair = SeedPair(
         pair_id="p", prompt=(Message(role=Role.USER, content="hi"),), chosen="a", rejected="b",
