@@ -12,6 +12,12 @@ import pytest
 
 from tests.databases import Postgres, Sqlite
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Test workers are one a core: threads beyond that only wait for each other. Before torch and
+    # numpy are loaded, which read it then.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

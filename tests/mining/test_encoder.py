@@ -252,7 +252,8 @@ def test_why_the_encoder_is_not_asked(cascade, follow_up, lexicon, band, languag
 
 
 def test_a_training_that_was_interrupted_goes_on(labels, base, tmp_path):
-    choice, out = EncoderChoice(base=str(base), epochs=1, learning_rate=LEARNS), tmp_path / "out"
+    out = tmp_path / "out"
+    choice = EncoderChoice(base=str(base), epochs=3, learning_rate=LEARNS, kind="transformers")
 
     def stop(what):
         if what == "fine-tuning without fold 3 of 5":
