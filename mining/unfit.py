@@ -38,7 +38,8 @@ _VENTING = re2.compile(
 
 # What services say in place of an answer, and what follows it there.
 _FAILURES = (
-    r"(?:a |an )?(?:network|internal server|server|gateway|connection|upstream|unexpected) error"
+    r"(?:a |an )?(?:api|network|internal server|server|gateway|connection|upstream|unexpected)"
+    r" error"
     r"(?: (?:has )?occur+ed)?(?: while (?:generating|processing) [a-z ]{1,40})?",
     r"(?:oops[,!.]? )?something went wrong(?: while (?:generating|processing) [a-z ]{1,40})?",
     r"an error (?:has )?occur+ed(?: while (?:generating|processing) [a-z ]{1,40})?",
@@ -51,10 +52,16 @@ _FAILURES = (
     r"(?:the |that )?(?:model|server|service) is (?:currently |temporarily )?"
     r"(?:overloaded|unavailable)[a-z ]{0,40}",
     r"the server had an error (?:while )?processing your request",
+    r"(?:抱歉|对不起)?[，, ]*(?:api|网络|服务器?|系统|接口|请求|连接) ?(?:发生|出现)?"
+    r"(?:错误|异常|出错|繁忙|超时|失败|中断)",
 )
-_AFTER = r"(?:please|try|if (?:this|the)|we(?:'re| are)|sorry|contact|retry|\(?request id|\(?code)"
+_AFTER = (
+    r"(?:please|try|if (?:this|the)|we(?:'re| are)|sorry|contact|retry|\(?request id|\(?code"
+    r"|请您?(?:稍后|稍候|重新|再|重试|联系))"
+)
 _FAILED = re2.compile(
-    f"(?is)[\\s*_\\[(⚠️❗]*(?:error[:!] )?(?:{'|'.join(_FAILURES)})[\\s.!…\\])*_]*(?:{_AFTER}.*)?"
+    f"(?is)[\\s*_\\[(⚠️❗]*(?:error[:!] )?(?:{'|'.join(_FAILURES)})[\\s.,!…，。！\\])*_]*"
+    f"(?:{_AFTER}.*)?"
 )
 _BODY = re2.compile(r'(?s)\s*\{\s*"error"\s*:\s*(?:\{|").*\}\s*')
 # At the end of an answer that broke off, on a line of its own and in brackets.

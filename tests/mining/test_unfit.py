@@ -27,6 +27,8 @@ ERRORS = [
     "Rate limit exceeded. Try again in 20 s.", '{"error": {"message": "overloaded"}}',
     "Error: request timed out", "The server had an error while processing your request. Sorry "
     "about that!", "The model is currently overloaded. Please retry.",
+    "API error, please try again", "API 错误，请稍后再试", "抱歉，系统繁忙，请稍后再试。",
+    "网络错误",
     "Here is the first half of it:\n- one\n[Network error]", "Sure\n[Response interrupted]",
 ]  # fmt: skip
 ANSWERS = [
@@ -34,7 +36,8 @@ ANSWERS = [
     "the server is down.", "Sydney.", "Something went wrong in 1914: the alliances.",
     "An error occurred in line 3: you forgot a bracket.", "[1, 2, 3]",
     'Return {"error": "not found"}', "Print this:\nnetwork error", "the request was refused",
-    "I'm sorry, but I can't help with that.",
+    "I'm sorry, but I can't help with that.", "API error handling in Go returns an error.",
+    "网络错误的常见原因有三个：路由器、DNS 和防火墙。", "请求失败时，应先检查状态码。",
 ]  # fmt: skip
 
 
