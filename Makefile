@@ -51,9 +51,10 @@ $(ENCODER)/model.safetensors: | $(INSTALLED)
 bench-detector: $(ENCODER)/model.safetensors ## how well and how fast dissatisfaction is found (DATA=folder; an hour)
 	$(BIN)/python bench/detector.py $(DATA) --encoder $(ENCODER) --work build/bench-detector
 
+# Not on dsat-gold-dev.jsonl: what is reported on that file is what is shipped.
 default-detector: $(ENCODER)/model.safetensors ## train the detector that is shipped anew (DATA=folder; an hour)
 	$(BIN)/driftmine detector train $(OWN) $(wildcard $(DATA)/dsat-labelled-*.jsonl) \
-		$(wildcard $(DATA)/dsat-gold-dev.jsonl) --encoder $(ENCODER) --out mining/models/default
+		--encoder $(ENCODER) --out mining/models/default
 
 # torch comes from constraints.txt as a CPU build where one is at hand; for a GPU see README.md.
 $(INSTALLED): pyproject.toml constraints.txt

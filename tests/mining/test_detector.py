@@ -12,7 +12,9 @@ from mining.cascade import NotAsked
 from mining.classifier import WEIGHTS
 from mining.conversations import FollowUp
 from mining.detector import MODELS, load_detector, thresholds_of
-from mining.options import MiningOptions
+from mining.encoder import TOKENIZER
+from mining.encoder import WEIGHTS as ONNX
+from mining.options import Asked, MiningOptions
 from warehouse.errors import DetectorUnusable
 from warehouse.records import SignalKind
 
@@ -143,8 +145,19 @@ def test_what_is_explained_is_what_is_detected(detector, follow_up, text):
     assert stages.verdict == detector.detect([asked])[0]
     assert tuple(rule.evidence for rule in stages.rules) == stages.verdict.evidence
     assert stages.rules[-1].category is None, "the thumb"
-    assert (stages.encoder, stages.not_asked) == (None, NotAsked.NO_ENCODER)
-    assert stages.first == stages.verdict.probability
+    assert (stages.encoder is None) == (stages.not_asked is not None)
+    if stages.not_asked:
+        assert stages.not_asked is NotAsked.CERTAIN
+        assert stages.first == stages.verdict.probability
+
+
+def test_the_encoder_may_be_left_out_or_always_asked(follow_up):
+    asked = follow_up("No, that's wrong", language="en")
+    never = load_detector(MiningOptions(encoder=Asked.NEVER)).explain(asked)
+    assert (never.encoder, never.not_asked) == (None, NotAsked.SETTING)
+    always = load_detector(MiningOptions(encoder=Asked.ALWAYS)).explain(asked)
+    assert always.encoder is not None and always.not_asked is None
+    assert always.first == never.first == never.verdict.probability != always.verdict.probability
 
 
 def test_options_may_move_the_thresholds():
@@ -192,5 +205,6 @@ def test_a_broken_detector_is_refused(copied, damage, message):
 
 def test_the_shipped_detector_is_small_and_holds_no_pickle():
     files = {path.name for path in (MODELS / "default").iterdir()}
-    assert files == {CARD, WEIGHTS}
+    assert files == {CARD, WEIGHTS, ONNX, TOKENIZER}
+    assert (MODELS / "default" / ONNX).stat().st_size < 25 * 2**20
     assert (MODELS / "default" / WEIGHTS).stat().st_size < 5 * 2**20

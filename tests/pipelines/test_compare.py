@@ -15,7 +15,7 @@ CHATS = {
     "canberra": ("capital of Australia?", "Sydney.", "No, that's wrong, it's Canberra"),
     "again": ("capital of Australia?", "Sydney.", "No, that's wrong, it's Canberra"),
     "sure": ("when did it end?", "In 1947.", "are you sure?", "Yes.", "perfect, thanks!"),
-    "markup": ("q", "a \x9b2J", "that is wrong [bold]\u202e"),
+    "markup": ("q", "a \x9b2J", "no, that is wrong again [bold]\u202e"),
 }
 
 
@@ -81,7 +81,13 @@ def test_two_detectors_and_nothing_is_published(
     assert (few["nights"], few["n"], len(few["only_b"])) == (["2026-11-21"], 5, 1)
     assert few["dsat_in_b"] > 1
     shown = ask("default", other).stdout
-    for words in ("DSAT by A alone", "kappa", "trainable", "run now", "follow-up: that is wrong"):
+    for words in (
+        "DSAT by A alone",
+        "kappa",
+        "trainable",
+        "run now",
+        "follow-up: no, that is wrong",
+    ):
         assert words in shown
     assert not set(shown) & {"\x1b", "\x9b", "\u202e"}
 

@@ -52,7 +52,7 @@ def test_every_stage_is_shown(ask: Callable) -> None:
     assert "[1] assistant: Sydney." in shown
     assert "«No, that»'s wrong, it's Canberra" in shown
     for words in ("contradicts_v1", "correction", "linear model", "the two together",
-                  "encoder", "the detector has none", "at or above trainable", "trainable now",
+                  "encoder", "are certain", "at or above trainable", "trainable now",
                   "trained on", "default 2."):  # fmt: skip
         assert words in shown
     assert "NOT AS STORED" not in shown
@@ -64,7 +64,7 @@ def test_json_is_one_object_with_the_same(ask: Callable) -> None:
     assert [turn["content"] for turn in found["turns"]] == list(CHATS["canberra"])
     assert one["signs"][0]["rule"] == "contradicts_v1"
     assert sum(one["linear"]["classes"].values()) == pytest.approx(1)
-    assert (one["encoder"], one["not_asked"]) == (None, "no_encoder")
+    assert (one["encoder"], one["not_asked"]) == (None, "certain")
     assert (one["signal"], one["trainable"], one["trained"]) == ("dsat", True, [])
     (stored,) = one["stored"]
     assert (stored["current"], stored["trainable"]) == (True, True)
