@@ -15,6 +15,7 @@ import msgspec
 
 from driftmine.home import KEY_VARIABLE
 from driftmine.session import Session
+from endpoint.options import EndpointOptions
 from warehouse.errors import DriftmineError
 
 # Extra -> a package that only it brings.
@@ -59,7 +60,7 @@ def extras(session: Session) -> Found:
     there = [name for name, package in EXTRAS.items() if importlib.util.find_spec(package)]
     options = session.settings.warehouse
     needed = {
-        "judge": bool(session.settings.mining.judge.base_url),
+        "judge": any(judge.base_url for judge in _judges(session).values()),
         "postgres": options.catalog_url.startswith("postgresql"),
         "cloud": "://" in options.data_url and not options.data_url.startswith(("file:", "memory")),
     }
@@ -108,11 +109,18 @@ def judge(session: Session) -> Found:
     """Whether one is set, and what it lacks; it is not called."""
     from endpoint.access import address, headers
 
-    options = session.settings.mining.judge
-    if not options.base_url:
-        return ok("none: [mining.judge] has no base_url")
-    headers(options)
-    return ok(f"{options.model} at {address(options)}")
+    judges = _judges(session)
+    found = {name: options for name, options in judges.items() if options.base_url}
+    if not found:
+        return ok(f"none: no base_url in {' or '.join(judges)}")
+    for options in found.values():
+        headers(options)
+    return ok(", ".join(f"{name} {of.model} at {address(of)}" for name, of in found.items()))
+
+
+def _judges(session: Session) -> dict[str, EndpointOptions]:
+    settings = session.settings
+    return {"[mining.judge]": settings.mining.judge, "[training.judge]": settings.training.judge}
 
 
 def aliases(session: Session) -> Found:

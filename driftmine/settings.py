@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, cast, get_type_hints
 
 from annotated_types import Ge
 from pydantic import ValidationError
@@ -22,10 +22,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from endpoint.options import EndpointOptions
 from ingestion.options import IngestionOptions
 from mining.options import MiningOptions
 from training.options import TrainingOptions
 from warehouse.errors import SettingsError
+
+Endpoint = TypeVar("Endpoint", bound=EndpointOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +109,6 @@ def _placed(settings: Settings, home: Path) -> Settings:
     )
     data = settings.warehouse.data_url
     warehouse = replace(settings.warehouse, data_url=_place(home, data))
-    judge = settings.mining.judge
-    if judge.base_url:
-        judge = replace(judge, store=_place(home, judge.store))
     detector, policy = settings.mining.detector, settings.training.policy
     if (home / detector).is_dir():
         detector = str(home / detector)
@@ -118,11 +118,19 @@ def _placed(settings: Settings, home: Path) -> Settings:
         update={
             "nightly": nightly,
             "ingestion": ingestion,
-            "mining": replace(settings.mining, detector=detector, judge=judge),
+            "mining": replace(
+                settings.mining, detector=detector, judge=_stored(home, settings.mining.judge)
+            ),
             "warehouse": warehouse,
-            "training": replace(settings.training, policy=policy),
+            "training": replace(
+                settings.training, policy=policy, judge=_stored(home, settings.training.judge)
+            ),
         }
     )
+
+
+def _stored(home: Path, judge: Endpoint) -> Endpoint:
+    return replace(judge, store=_place(home, judge.store)) if judge.base_url else judge
 
 
 def _place(home: Path, path: str) -> str:

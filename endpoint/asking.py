@@ -65,7 +65,8 @@ class _Account:
 class Asker(Generic[T]):
     """Asks one prompt of one model, for answers of one shape.
 
-    `shape`: a msgspec type that forbids unknown fields. `account`: whose budget is spent.
+    `shape`: a msgspec type that forbids unknown fields, or drops them: they are not stored.
+    `account`: whose budget is spent.
     Raises SettingsError where the options name no usable endpoint; asking raises nothing that an
     endpoint, a network or a store can be the cause of.
     """

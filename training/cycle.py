@@ -226,7 +226,8 @@ def _manifest(
         parent_digest=digest(start.source),
         base=start.base,
         created_at=now,
-        settings=asdict(options),
+        # Without the judge, which moves no weight, and whose address could hold a password.
+        settings={name: value for name, value in asdict(options).items() if name != "judge"},
         guidance=GUIDANCE_VERSION if options.guided else "",
         batch_id=lease.batch_id,
         snapshot=lease.snapshot,

@@ -1,9 +1,11 @@
-"""Settings of training: sections [training] and [training.gate] of driftmine.toml."""
+"""Settings of training: sections [training], [training.gate] and [training.judge]."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Interval
+
+from training.judging.options import JudgeOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class TrainingOptions:
     epochs: Annotated[int, Ge(1)] = 1
     batch_size: Annotated[int, Ge(1)] = 4
     gate: GateOptions = field(default_factory=GateOptions)
+    judge: JudgeOptions = field(default_factory=JudgeOptions)
 
     @property
     def needed_turns(self) -> int:

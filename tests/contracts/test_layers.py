@@ -41,6 +41,8 @@ PURE = (
     "mining.conversations", "mining.labelled", "mining.metrics", "mining.curves",
     "training.pairs", "training.gate", "training.prompts",
     "training.metrics", "training.manifest",
+    "training.judging.wildbench", "training.judging.winrate", "training.judging.diversity",
+    "training.judging.questions", "training.judging.judge",
 )  # fmt: skip
 
 

@@ -61,6 +61,19 @@ def test_the_environment_wins_over_the_file(
     assert (settings.training.max_turns, settings.training.min_turns) == (20, 3)
 
 
+def test_the_judges_stores_start_at_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "driftmine.toml"
+    path.write_text('[mining.judge]\nbase_url = "https://h/v1"\n[training.judge]\nstore = "a.db"\n')
+    monkeypatch.setenv("DRIFTMINE_TRAINING__JUDGE__BASE_URL", "https://i/v1")
+    monkeypatch.setenv("DRIFTMINE_TRAINING__JUDGE__MAX_FAILED_SHARE", "0.2")
+    settings = load(path)
+    assert settings.mining.judge.store == str(tmp_path / "judge.sqlite")
+    assert settings.training.judge.store == str(tmp_path / "a.db")
+    assert settings.training.judge.max_failed_share == 0.2
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = dict(re.findall(r"^\| `([\w.]+)` \| `(.*?)` \|", DOC.read_text(), re.MULTILINE))
     settings = Settings()

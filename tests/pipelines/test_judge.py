@@ -238,6 +238,18 @@ def test_the_doctor_looks_at_it(
     assert server.seen == [], "it is not called"
 
 
+def test_the_doctor_looks_at_the_judge_of_answers_too(
+    driftmine: Callable, home: Callable, serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = home(serve(COMPLAINT), base_url="")
+    monkeypatch.setenv("DRIFTMINE_TRAINING__JUDGE__BASE_URL", "http://example.com/v1")
+    monkeypatch.setenv("DRIFTMINE_TRAINING__JUDGE__MODEL", "other")
+    (line,) = [
+        line for line in driftmine("doctor", *at, "--json").json() if line["check"] == "judge"
+    ]
+    assert (line["state"], "unencrypted" in line["detail"]) == ("problem", True)
+
+
 def test_all_of_it_is_documented() -> None:
     text = (ROOT / "docs" / "detection.md").read_text()
     for word in ("detector label", "--limit", "--uncertain", "[mining.judge]", "judge_v1"):

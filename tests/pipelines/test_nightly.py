@@ -48,6 +48,8 @@ def test_a_night_from_an_empty_home_and_again(
 
     manifest = driftmine("models", "show", night["model_version"], "--home", home, "--json").json()
     assert len(manifest["turn_ids"]) == night["batch_size"]
+    assert manifest["settings"].keys() >= {"method", "gate"}
+    assert "judge" not in manifest["settings"], "its address may hold a password"
     page = Path(night["page"]).read_text()
     assert night["model_version"] in page
 

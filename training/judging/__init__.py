@@ -1,0 +1,1 @@
+"""Judges' replies as scores: asking, WildBench, win rates, diversity."""
