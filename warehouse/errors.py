@@ -4,6 +4,7 @@
     ├── SettingsError       mend the file or the flag; exit 2
     ├── PolicyUnusable      name another policy, or mend its folder; exit 2
     ├── DetectorUnusable    name another detector, or train it again; exit 2
+    ├── ScorerUnusable      name another scorer, or mend its folder; exit 2
     ├── MissingExtra        install the extra that it names; exit 2
     ├── SnapshotGone        name a newer commit; exit 2
     ├── SourceUnavailable   check the path and the access to it, run again; exit 1
@@ -41,6 +42,12 @@ class PolicyUnusable(DriftmineError):
 
 class DetectorUnusable(DriftmineError):
     """A detector's folder that cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ScorerUnusable(DriftmineError):
+    """A reward model's folder that cannot be used as it is."""
 
     exit_code = 2
 

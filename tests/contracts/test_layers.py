@@ -25,8 +25,13 @@ ALLOWED = {
     ),
     "httpx": ("endpoint/transport.py",),
     "trl": ("training/update.py",),
-    "torch": ("training/*.py", "training/samplers/*.py", *ENCODERS, "mining/export.py"),
-    "transformers": ("training/*.py", "training/samplers/*.py", *ENCODERS),
+    "torch": (
+        "training/*.py", "training/samplers/*.py", "training/scorers/reward_model.py", *ENCODERS,
+        "mining/export.py",
+    ),
+    "transformers": (
+        "training/*.py", "training/samplers/*.py", "training/scorers/reward_model.py", *ENCODERS,
+    ),
     "spacy": ("mining/*.py",),
     "matplotlib": ("driftmine/report/plots.py",),
     "sqlalchemy": ("warehouse/*.py", "warehouse/migrations/*.py", "warehouse/upkeep/*.py"),
@@ -42,7 +47,8 @@ PURE = (
     "training.pairs", "training.gate", "training.prompts",
     "training.metrics", "training.manifest",
     "training.judging.wildbench", "training.judging.winrate", "training.judging.diversity",
-    "training.judging.questions", "training.judging.judge",
+    "training.judging.questions", "training.judging.judge", "training.scorers.base",
+    "training.scorers.judged",
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Scorers: ways to say how good an answer is."""
