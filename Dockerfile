@@ -39,5 +39,5 @@ FROM base AS train
 ARG TORCH=torch==2.13.0
 ARG PIP_EXTRA_INDEX_URL
 RUN sed -i "s/^torch==.*/${TORCH}/" constraints.txt \
-    && pip install --constraint constraints.txt '.[train,cloud,postgres]'
+    && pip install --constraint constraints.txt '.[train,cloud,judge,postgres]'
 USER driftmine

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test chaos test-duckdb postgres check bench bench-detector default-detector clean
+.PHONY: nightly test chaos test-gpu test-duckdb postgres check bench bench-detector default-detector clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,6 +18,10 @@ test: $(INSTALLED) ## set up, then run the whole test suite
 
 chaos: $(INSTALLED) ## kill the warehouse's work at every step and 200 times at random; any order of it
 	$(BIN)/python -m pytest -m chaos -n auto --dist load
+
+test-gpu: $(INSTALLED) ## what only a GPU can show, and speed on it (random weights)
+	$(BIN)/python -m pytest -m gpu tests/gpu
+	$(BIN)/python bench/train.py compare --shape 0.5b --repeats 3
 
 test-duckdb: $(INSTALLED) ## read the warehouse with an older DuckDB, which pip fetches
 	$(BIN)/python -m pytest -m other_duckdb tests/warehouse

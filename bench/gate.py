@@ -18,8 +18,9 @@ from pathlib import Path
 
 from driftmine.home import Home
 from driftmine.settings import load
-from training.cycle import TrainReport, train
+from training.cycle import train
 from training.options import TrainingOptions
+from training.report import TrainReport
 from warehouse.catalog import Catalog
 
 

@@ -14,7 +14,8 @@ publish  commit the first files of an empty warehouse, then put others in place 
 queries  through the views, each on a new connection; the draw of a trainer's batch.
 many     the views, and a query for one night, of 10,000 small files.
 erase    one user, of all files.
-acquire  a batch of 5,000 turns. A URL must name an empty database.
+acquire  a batch of 5,000 turns, with and without the limits of [training.selection], and how many
+         are fresh. A URL must name an empty database.
 
 2,000,000 turns in 30 nights of 4 files, made at the first call and kept in --folder. All figures
 are milliseconds: median, least, most; of CPU those of all threads. --json prints one JSON object.
@@ -43,7 +44,10 @@ from warehouse.catalog import Catalog
 from warehouse.leases import acquire as lease
 from warehouse.leases import release
 from warehouse.query import live_files
+from warehouse.records import ItemKind
+from warehouse.selection import UNLIMITED, SelectionOptions, Terms, Wanted
 from warehouse.staging import StagedFile
+from warehouse.streams import fresh
 
 BATCH = 5_000  # turns
 REPLACED = 3  # nights
@@ -170,7 +174,8 @@ def queries(args: argparse.Namespace, root: Path, folder: Path) -> dict[str, Any
             catalog.read() as connection,
             candidates(connection, catalog) as found,
         ):
-            drawn = found.draw("main", 0.05, n=BATCH, seed=0)
+            terms = Terms(stream="main", holdout=0.05, seed=0, now=data.NOW)
+            drawn = found.draw(ItemKind.DSAT, terms, n=BATCH)
     catalog.close()
     return _warm(taken) | {"drawn": len(drawn), "n": args.repeats}
 
@@ -210,22 +215,24 @@ def many(args: argparse.Namespace, root: Path, folder: Path) -> dict[str, Any]:
 def acquire(args: argparse.Namespace, root: Path, folder: Path) -> dict[str, Any]:
     catalog = data.copied(root, folder / "acquire", args.catalog_url, ("dsat_turns",))
     taken: Taken = {}
+    words: dict[str, Any] = {"stream": "main", "holdout": 0.05, "now": data.NOW, "seed": 0}
+    limits = {"no limits": UNLIMITED, "default limits": SelectionOptions()}
     for _ in range(args.repeats + 1):
-        with timed(taken, f"acquire {BATCH} turns"):
-            batch = lease(
-                catalog,
-                stream="main",
-                n=BATCH,
-                minimum=1,
-                holdout=0.05,
-                ttl=dt.timedelta(hours=1),
-                now=data.NOW,
-                seed=0,
-            )
-        assert batch is not None
-        release(catalog, batch)
+        for name, selection in limits.items():
+            with timed(taken, f"acquire {BATCH} turns, {name}"):
+                batch = lease(
+                    catalog,
+                    Wanted(turns=BATCH),
+                    ttl=dt.timedelta(hours=1),
+                    selection=selection,
+                    **words,
+                )
+            assert batch is not None
+            release(catalog, batch)
+            with timed(taken, f"fresh turns, {name}"):
+                waiting = fresh(catalog, selection=selection, **words)
     catalog.close()
-    return _warm(taken) | {"turns": len(batch.turns), "n": args.repeats}
+    return _warm(taken) | {"turns": len(batch.turns), "fresh": waiting, "n": args.repeats}
 
 
 def erase(args: argparse.Namespace, root: Path, folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftmine import cli_detector, cli_upkeep
+from driftmine import cli_detector, cli_models, cli_sampler, cli_upkeep
 from driftmine.flags import (
     HOME,
     DateOption,
@@ -32,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models_app = typer.Typer(help="Versions of the policy, and which one is the champion.")
-app.add_typer(models_app, name="models", no_args_is_help=True)
+cli_models.add_to(app)
+cli_sampler.add_to(app)
 cli_detector.add_to(app)
 cli_upkeep.add_to(app)
 
@@ -106,7 +106,7 @@ def train(
     policy: Annotated[
         str | None, typer.Option(help="Folder or name of a Hugging Face model.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="drift")] = None,
+    method: Annotated[str | None, typer.Option(help="drift, iterdpo, spin or seed.")] = None,
     max_turns: Annotated[int | None, typer.Option(min=1, help="Most turns of a batch.")] = None,
     reuse: Annotated[
         str, typer.Option(metavar="BATCH", help="Train on a finished batch's turns once more.")
@@ -210,49 +210,3 @@ def status(
     from driftmine import commands
 
     call(home, as_json, quiet, commands.status)
-
-
-@models_app.command("list")
-def models_list(
-    home: HomeOption = HOME, as_json: JsonOption = False, quiet: QuietOption = False
-) -> None:
-    """List the versions, newest first."""
-    from driftmine import models
-
-    call(home, as_json, quiet, models.listing)
-
-
-@models_app.command("show")
-def models_show(
-    version: Annotated[str, typer.Argument(help="A version, 'champion' or 'candidate'.")],
-    home: HomeOption = HOME,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Show a version's manifest: parent, data, settings, figures, gate."""
-    from driftmine import models
-
-    call(home, as_json, quiet, lambda s: models.show(s, version))
-
-
-@models_app.command("promote")
-def models_promote(
-    version: Annotated[str, typer.Argument(help="A version or 'candidate'.")],
-    home: HomeOption = HOME,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Make a version that passed its gate the champion."""
-    from driftmine import models
-
-    call(home, as_json, quiet, lambda s: models.promote(s, version))
-
-
-@models_app.command("rollback")
-def models_rollback(
-    home: HomeOption = HOME, as_json: JsonOption = False, quiet: QuietOption = False
-) -> None:
-    """Make the former champion the champion again."""
-    from driftmine import models
-
-    call(home, as_json, quiet, models.rollback)

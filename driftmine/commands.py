@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from driftmine import detectors, intake, render
 from driftmine.session import Session, need_extra
+from training.options import METHODS
 from warehouse.errors import QualityLimit, SettingsError
 
 if TYPE_CHECKING:
@@ -130,13 +131,14 @@ def mine(session: Session, first: dt.date, end: dt.date, *, detector: str | None
 
 def train(session: Session, change: Mapping[str, Any], *, reuse: str = "") -> int:
     """One update of the policy, on fresh turns or those of a batch; exit 3 if the gate held it."""
+    from driftmine import batch
     from driftmine.train import update
 
     options = _training(session, change)
     with session.fresh_catalog() as catalog, session.console.progress() as progress:
         report = update(session, catalog, options, progress, reuse=reuse)
         if report is None:
-            facts = _waiting(session, catalog, options)
+            facts = batch.waiting(catalog, options, session.now)
             session.console.result(
                 facts, lambda: render.facts("Nothing to train on", facts.items())
             )
@@ -147,10 +149,12 @@ def train(session: Session, change: Mapping[str, Any], *, reuse: str = "") -> in
 
 def preview_batch(session: Session, change: Mapping[str, Any]) -> int:
     """What the next update would lease, without leasing it."""
+    from driftmine import batch
+
     options = _training(session, change)
     with session.fresh_catalog() as catalog:
-        facts = _waiting(session, catalog, options)
-    session.console.result(facts, lambda: render.facts("The next batch", facts.items()))
+        found = batch.next_batch(catalog, options, session.now)
+    session.console.result(found, lambda: batch.shown(found))
     return 0
 
 
@@ -199,9 +203,9 @@ def status(session: Session) -> int:
 
 
 def _training(session: Session, change: Mapping[str, Any]) -> Any:
-    method = change.get("method", "drift")
-    if method != "drift":
-        raise SettingsError(f"--method {method} is unknown; known: drift.")
+    method = change.get("method", METHODS[0])
+    if method not in METHODS:
+        raise SettingsError(f"--method {method} is unknown; known: {', '.join(METHODS)}.")
     if "policy" in change:
         change = {**change, "policy": from_here(change["policy"])}
     return replace(session.settings.training, **change)
@@ -210,15 +214,3 @@ def _training(session: Session, change: Mapping[str, Any]) -> Any:
 def from_here(name: str) -> str:
     """A folder as an absolute path, so that it has one name from wherever it is given."""
     return str(Path(name).resolve()) if Path(name).is_dir() else name
-
-
-def _waiting(session: Session, catalog: Any, options: Any) -> dict[str, Any]:
-    from warehouse.streams import fresh
-
-    waiting = fresh(catalog, stream=options.stream, holdout=options.holdout, now=session.now)
-    return {
-        "fresh_trainable_turns": waiting,
-        "needed_turns": options.needed_turns,
-        "batch_size": min(waiting, options.max_turns) if waiting >= options.needed_turns else 0,
-        "stream": options.stream,
-    }

@@ -15,6 +15,8 @@ from rich.console import Group, RenderableType
 from driftmine import render
 from driftmine.home import Home
 from driftmine.session import Session
+from endpoint.ledger import SAMPLES, forget, kept
+from training import work
 from warehouse.errors import ErasureUnfinished, SettingsError
 from warehouse.store import remove
 
@@ -33,11 +35,15 @@ class HomeErasure(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     warehouse: ErasureReport
     pages: tuple[str, ...]  # HTML reports that quoted the user
+    samples: int = 0  # drawn answers that were kept for a training run: all of them go
+    unfinished: int = 0  # updates that were interrupted, whose samples and checkpoints go
 
 
 def run(session: Session, users: Sequence[str]) -> int:
     """Erase, and say what was removed."""
     keys = _keys(session.home, users)
+    # Answers to whom is not known, so none stays; a run that was killed draws them again.
+    samples, unfinished = forget(_samples(session), SAMPLES), work.forget(session.home.models)
     with session.catalog() as catalog, session.console.progress() as progress:
         step = session.console.stoppable(progress)
         try:
@@ -46,7 +52,14 @@ def run(session: Session, users: Sequence[str]) -> int:
             for line in error.removed:
                 session.console.note(line)
             raise
-    _show(session, report, pages, dry_run=False)
+    done = HomeErasure(
+        dry_run=False,
+        warehouse=report,
+        pages=tuple(map(str, pages)),
+        samples=samples,
+        unfinished=unfinished,
+    )
+    session.console.result(done, lambda: _table(done))
     return 0
 
 
@@ -58,7 +71,14 @@ def dry_run(session: Session, users: Sequence[str]) -> int:
     with session.catalog() as catalog:
         pages = list(_quoting(session.home.reports, conversations(catalog, keys)))
         report = preview(catalog, keys)
-    _show(session, report, pages, dry_run=True)
+    found = HomeErasure(
+        dry_run=True,
+        warehouse=report,
+        pages=tuple(map(str, pages)),
+        samples=kept(_samples(session), SAMPLES),
+        unfinished=len(work.unfinished(session.home.models)),
+    )
+    session.console.result(found, lambda: _table(found))
     return 0
 
 
@@ -124,16 +144,16 @@ def _remove(pages: Iterator[Path]) -> Iterator[Path]:
         yield page
 
 
-def _show(session: Session, report: ErasureReport, pages: Sequence[Path], *, dry_run: bool) -> None:
-    found = HomeErasure(dry_run=dry_run, warehouse=report, pages=tuple(map(str, pages)))
-    session.console.result(found, lambda: _table(found))
+def _samples(session: Session) -> Path:
+    return session.home.root / session.settings.training.endpoint.store
 
 
 def _table(found: HomeErasure) -> RenderableType:
     report = found.warehouse
     title = "Erasure, if it were done" if found.dry_run else "Erasure"
     users = f"{len(report.user_keys)}, kept out from now on"
-    if report.is_empty and not found.pages:
+    left = (found.pages, found.samples, found.unfinished)
+    if report.is_empty and not any(left):
         nothing = "nothing, under this home's key; is the id as the logs have it?"
         return render.facts(title, [("users", users), ("found", nothing)])
     facts = render.facts(title, _facts(found, users))
@@ -157,5 +177,9 @@ def _facts(found: HomeErasure, users: str) -> Iterator[tuple[str, object]]:
     yield "old files", f"{report.discarded:,} gone"
     for path in report.unpublished:
         yield "unpublished", path
+    if found.samples:
+        yield "drawn answers", found.samples
+    if found.unfinished:
+        yield "interrupted updates", f"{found.unfinished}: samples and checkpoints"
     for page in found.pages:
         yield "report", page

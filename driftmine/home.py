@@ -51,6 +51,12 @@ max_length = 512
 batch_size = 8
 learning_rate = 2e-6
 
+[training.gate]
+# A byte is a token to the tiny policy, so max_length cuts most answers; and it has no idea of
+# what users like, so its log-probability of that moves at random.
+max_cut_share = 1.0
+max_satisfied_drop = 1.0
+
 [warehouse]
 catalog_url = ""           # "" is SQLite in this folder
 data_url = ""              # "" is this folder too; s3://bucket/folder puts the data files there

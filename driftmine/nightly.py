@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from driftmine import detectors, intake
+from driftmine.batch import waiting_turns
 from driftmine.console import Report
 from driftmine.intake import When
 from driftmine.report.page import page_of, write_page
@@ -26,7 +27,7 @@ from mining.job import MineReport, detector_of, mine, not_shown
 from warehouse.catalog import Catalog
 from warehouse.errors import SettingsError
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
-from warehouse.streams import fresh, held, last_snapshot
+from warehouse.streams import held, last_snapshot
 
 # Fields that a night's report and its counts share.
 _COUNTED = (
@@ -179,7 +180,7 @@ def _mine(
 
 def _train(session: Session, catalog: Catalog, night: NightReport, progress: Report) -> None:
     options = session.settings.training
-    waiting = fresh(catalog, stream=options.stream, holdout=options.holdout, now=session.now)
+    waiting = waiting_turns(catalog, options, session.now)
     if waiting < options.needed_turns:
         night.training = f"{waiting} fresh trainable turns, {options.needed_turns} needed"
         count, until = held(catalog, stream=options.stream, now=session.now)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from driftmine.batch import waiting_turns
 from driftmine.session import Session
 from training import registry
 from warehouse.catalog import Catalog
 from warehouse.query import live_files, log_dates, newest_commit, stale_dates
-from warehouse.streams import fresh
 
 
 def overview(session: Session, catalog: Catalog) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def overview(session: Session, catalog: Catalog) -> dict[str, Any]:
     options = session.settings.training
     turns = live_files(catalog, "turns")
     dates = log_dates(catalog, "turns")
-    waiting = fresh(catalog, stream=options.stream, holdout=options.holdout, now=session.now)
+    waiting = waiting_turns(catalog, options, session.now)
     return {
         "commit": newest_commit(catalog),
         "log_dates": len(dates),

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from driftmine.nightly import NightReport
     from ingestion.job import IngestReport
     from mining.job import MineReport
-    from training.cycle import TrainReport
-    from training.manifest import Manifest
+    from training.report import TrainReport
 
 
 # What several nights of ingestion add up to.
@@ -114,64 +113,45 @@ def mined(reports: Sequence[MineReport]) -> RenderableType:
 def trained(report: TrainReport) -> RenderableType:
     """The table at the end of `driftmine train`."""
     rows = [
+        *(("NOTE", note) for note in report.notes),
         ("version", report.version),
         ("parent", report.parent),
-        ("batch", f"{report.batch_size} turns, {report.pairs} preference pairs"),
+        ("batch", f"{report.batch_size} turns"),
+        ("pairs", _counted(report.pairs, report.pairs_by_method)),
         ("no pair", _counted(sum(report.filtered.values()), report.filtered)),
         ("prompts cut", report.truncated_prompts),
+        *_moved(report),
         ("gate", gate(report.promoted, report.gate.reasons)),
         ("seconds", ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())),
     ]
     return facts("Update", rows)
 
 
+def _moved(report: TrainReport) -> Iterable[tuple[str, object]]:
+    """How the update went, and what it did to held-out turns."""
+    done, moved = report.update, report.metrics
+    again = f", from step {done.resumed_at} on" if done.resumed_at else ""
+    yield "update", f"{done.steps} steps{again}, loss {done.first_loss:.4f} to {done.last_loss:.4f}"
+    before, after = report.gradients
+    if before and after:
+        yield "DPO gradient", f"{before.norm:.3g} to {after.norm:.3g} (bound {after.bound:.3g})"
+    if moved is None:
+        return
+    yield "KL", f"{moved.kl:.3f} nats an answer to the parent, {moved.kl_base:.3f} to the base"
+    yield "answers", f"{moved.length_ratio:.2f} times as long, {moved.distinct_share:.0%} distinct"
+    if won := moved.win_rate:
+        yield "win rate", f"{won.value:.1%} ({won.low:.1%}-{won.high:.1%}), by {moved.judged_by}"
+    for part in moved.slices:
+        change = part.change
+        yield (
+            part.name,
+            f"{part.before:.3f} to {part.after:.3f} ({change.low:+.3f} {change.high:+.3f})",
+        )
+
+
 def gate(promoted: bool, reasons: Sequence[str]) -> str:
     """The gate's answer as a sentence."""
     return "passed: it is the champion now" if promoted else f"held: {'; '.join(reasons)}"
-
-
-def versions(
-    manifests: Sequence[Manifest], champion: str | None, erased: dict[str, int]
-) -> RenderableType:
-    """The table of `driftmine models list`."""
-    if not manifests:
-        return Text("No versions yet: `driftmine train` makes one.")
-    rows = [
-        (
-            manifest.version + (" (champion)" if manifest.version == champion else ""),
-            f"{manifest.created_at:%Y-%m-%d %H:%M}",
-            manifest.parent,
-            manifest.report["pairs"],
-            ("passed" if manifest.report["gate"]["promote"] else "held")
-            + (
-                f"; {erased[manifest.version]:,} turns erased" if manifest.version in erased else ""
-            ),
-        )
-        for manifest in manifests
-    ]
-    return grid("", ("version", "made (UTC)", "parent", "pairs", "gate"), rows)
-
-
-def manifest(shown: Manifest, erased: int) -> RenderableType:
-    """The page of `driftmine models show`."""
-    report = shown.report
-    rows = [
-        ("parent", shown.parent),
-        ("line began with", shown.base),
-        ("made", f"{shown.created_at:%Y-%m-%d %H:%M} UTC"),
-        ("batch", f"{shown.batch_id}: {len(shown.turn_ids)} turns at commit {shown.snapshot}"),
-        ("pairs", report["pairs"]),
-        ("erased turns", f"{erased:,} of its batch, since"),
-        ("settings", ", ".join(f"{k} {v}" for k, v in shown.settings.items() if k != "gate")),
-        ("files", len(shown.files)),
-    ]
-    checks = [
-        (c["name"], c["value"], c["limit"], c["unit"], c["ok"]) for c in report["gate"]["checks"]
-    ]
-    return Group(
-        facts(shown.version, rows),
-        grid("Gate", ("check", "value", "limit", "unit", "kept"), checks),
-    )
 
 
 def night(report: NightReport, home: Home) -> RenderableType:

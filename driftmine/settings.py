@@ -7,8 +7,10 @@ means stands beside its field, in the options of the package that obeys it.
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, cast, get_type_hints
@@ -76,7 +78,23 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment over the file (which arrives as init_settings), and nothing else."""
-        return EnvSettingsSource(settings_cls), init_settings
+        return _Environment(settings_cls), init_settings
+
+
+class _Environment(EnvSettingsSource):
+    """Variables, of which lists and tables are JSON: within sections nobody else decodes them."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: _decoded(value) for name, value in super().__call__().items()}
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _decoded(inner) for name, inner in value.items()}
+    if isinstance(value, str) and value.startswith(("[", "{")):
+        with suppress(ValueError):  # else it is a text, or the complaint about it says more
+            return json.loads(value)
+    return value
 
 
 def load(path: Path) -> Settings:
@@ -109,11 +127,16 @@ def _placed(settings: Settings, home: Path) -> Settings:
     )
     data = settings.warehouse.data_url
     warehouse = replace(settings.warehouse, data_url=_place(home, data))
-    detector, policy = settings.mining.detector, settings.training.policy
-    if (home / detector).is_dir():
-        detector = str(home / detector)
-    if policy and (home / policy).is_dir():
-        policy = str(home / policy)
+    detector = _folder(home, settings.mining.detector)
+    training = replace(
+        settings.training,
+        policy=_folder(home, settings.training.policy),
+        reward_model=_folder(home, settings.training.reward_model),
+        launch_config=_place(home, settings.training.launch_config),
+        trust_remote_code=tuple(_folder(home, n) for n in settings.training.trust_remote_code),
+        judge=_stored(home, settings.training.judge),
+        endpoint=_stored(home, settings.training.endpoint),
+    )
     return settings.model_copy(
         update={
             "nightly": nightly,
@@ -122,9 +145,7 @@ def _placed(settings: Settings, home: Path) -> Settings:
                 settings.mining, detector=detector, judge=_stored(home, settings.mining.judge)
             ),
             "warehouse": warehouse,
-            "training": replace(
-                settings.training, policy=policy, judge=_stored(home, settings.training.judge)
-            ),
+            "training": training,
         }
     )
 
@@ -136,6 +157,11 @@ def _stored(home: Path, judge: Endpoint) -> Endpoint:
 def _place(home: Path, path: str) -> str:
     """A URL stays as it is, and so does a path that is not set."""
     return path if "://" in path or not path else str(home / path)
+
+
+def _folder(home: Path, name: str) -> str:
+    """A folder of the home by its path; anything else is a name."""
+    return str(home / name) if name and (home / name).is_dir() else name
 
 
 def keys() -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from training.options import TrainingOptions
 from warehouse.catalog import Catalog
 
 if TYPE_CHECKING:
-    from training.cycle import TrainReport
+    from training.report import TrainReport
 
 
 def update(
@@ -28,17 +28,27 @@ def update(
     `reuse`: a finished batch whose turns are trained on once more.
     """
     need_extra("train", "torch")
-    from training.cycle import train
+    from training.cycle import start_of, train
+    from training.tools import tools
 
     if not options.policy:
         make_policy(session.home)
-    return train(
-        catalog,
-        models=session.home.models,
-        options=options,
-        default_policy=session.home.policy,
-        # Not the session's: the lease runs from here on, however long the night took so far.
-        now=dt.datetime.now(dt.UTC),
-        reuse=reuse,
+    start = start_of(session.home.models, options.policy, session.home.policy)
+    # Not the session's: the lease runs from here on, however long the night took so far.
+    now = dt.datetime.now(dt.UTC)
+    with tools(
+        options,
+        account=f"train {now:%F %T}",
+        policies=(start.parent, start.base),
         progress=session.console.stoppable(progress),
-    )
+        curves=session.home.root / "runs" if options.tensorboard else None,
+    ) as given:
+        return train(
+            catalog,
+            models=session.home.models,
+            options=options,
+            default_policy=session.home.policy,
+            now=now,
+            reuse=reuse,
+            tools=given,
+        )

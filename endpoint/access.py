@@ -26,19 +26,19 @@ def address(options: EndpointOptions) -> str:
     found = _URL.fullmatch(options.base_url)
     if found is None:
         raise SettingsError(
-            "base_url of the judge is no plain URL such as https://host/v1 (it is not shown here: "
-            "it may hold a password). Write scheme, host, port and path only."
+            f"base_url of {options.called} is no plain URL such as https://host/v1 (it is not "
+            "shown here: it may hold a password). Write scheme, host, port and path only."
         )
     if not options.model:
-        raise SettingsError("The judge has a base_url and no model. Set `model` beside it.")
+        raise SettingsError(f"base_url of {options.called} has no model beside it. Set `model`.")
     if not options.store:
-        raise SettingsError("The judge needs a `store`: without it no budget can be kept.")
+        raise SettingsError(f"No `store` of {options.called}: without it no budget can be kept.")
     if options.max_cost is not None and not (options.price_in or options.price_out):
-        raise SettingsError("max_cost of the judge needs price_in or price_out beside it.")
+        raise SettingsError(f"max_cost of {options.called} needs price_in or price_out beside it.")
     if found["scheme"] == "http" and not (options.allow_http or is_loopback(found["host"])):
         raise SettingsError(
-            f"base_url of the judge: texts and key would go to {found['host']} unencrypted. Use "
-            "https, or set `allow_http = true` where the network is yours."
+            f"base_url of {options.called}: texts and key would go to {found['host']} unencrypted. "
+            "Use https, or set `allow_http = true` where the network is yours."
         )
     return options.base_url.rstrip("/") + "/chat/completions"
 
@@ -60,12 +60,15 @@ def headers(options: EndpointOptions) -> dict[str, str]:
         return {}
     if not _VARIABLE.fullmatch(name):
         raise SettingsError(
-            "api_key_env of the judge must be the name of an environment variable, in capitals; "
-            "it is not shown here, since it may be the key itself. If it is, replace that key."
+            f"api_key_env of {options.called} must be the name of an environment variable, in "
+            "capitals; it is not shown here, since it may be the key itself. If it is, replace "
+            "that key."
         )
     key = os.environ.get(name, "").strip()
     if not key:
-        raise SettingsError(f"The environment variable {name} holds no key for the judge. Set it.")
+        raise SettingsError(
+            f"The environment variable {name} holds no key for {options.called}. Set it."
+        )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise SettingsError(f"The key in {name} holds characters that no key has. Set it again.")
     return {"Authorization": f"Bearer {key}"}

@@ -17,7 +17,7 @@ from endpoint.options import EndpointOptions
 from endpoint.outcome import NOT_ASKED, PASSING, Outcome, Unanswered
 from endpoint.prompt import Prompt
 from endpoint.timing import Timing
-from endpoint.transport import Failed, Messages, Reply, Transport
+from endpoint.transport import Drawing, Failed, Messages, Reply, Transport
 
 # Questions in a row that fail for the endpoint's sake; then it is taken to be down.
 GIVE_UP_AFTER = 5
@@ -51,7 +51,7 @@ class Answers(msgspec.Struct, Generic[T], frozen=True):
     report: Report
 
 
-class _Account:
+class Account:
     """What one question came to. Filled by one thread."""
 
     def __init__(self) -> None:
@@ -70,6 +70,8 @@ class Asker(Generic[T]):
     Raises SettingsError where the options name no usable endpoint; asking raises nothing that an
     endpoint, a network or a store can be the cause of.
     """
+
+    what = "questions to the judge"  # of the progress
 
     def __init__(
         self,
@@ -96,14 +98,14 @@ class Asker(Generic[T]):
         `progress` is called in the calling thread; where it raises, what waits is not asked.
         """
         questions = list(dict.fromkeys(inputs))
-        found: dict[str, tuple[T | Unanswered, _Account]] = {}
+        found: dict[str, tuple[T | Unanswered, Account]] = {}
         with ThreadPoolExecutor(self._options.concurrency) as pool:
             waiting = [pool.submit(self._ask, question) for question in questions]
             try:
                 for question, future in zip(questions, waiting, strict=True):
                     found[question] = future.result()
                     if progress is not None:
-                        progress(len(found), len(questions), "questions to the judge")
+                        progress(len(found), len(questions), self.what)
             except BaseException:
                 self._failures = GIVE_UP_AFTER  # what is in flight is not tried again
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -115,15 +117,15 @@ class Asker(Generic[T]):
         self._transport.close()
         self._ledger.close()
 
-    def _ask(self, question: str) -> tuple[T | Unanswered, _Account]:
-        account = _Account()
+    def _ask(self, question: str) -> tuple[T | Unanswered, Account]:
+        account = Account()
         try:
             return self._answer(question, account), account
         except (sqlite3.Error, OSError):
             # Without its store a budget cannot be kept.
             return Unanswered(Outcome.STORE_UNUSABLE), account
 
-    def _answer(self, question: str, account: _Account) -> T | Unanswered:
+    def _answer(self, question: str, account: Account) -> T | Unanswered:
         key = self._key(question)
         kept = self._ledger.answer(key)
         answer = None if kept is None else self._decoded(kept)
@@ -161,7 +163,9 @@ class Asker(Generic[T]):
         except (msgspec.MsgspecError, UnicodeError):
             return None
 
-    def _request(self, messages: Messages, account: _Account) -> Reply | Unanswered:
+    def _request(
+        self, messages: Messages, account: Account, drawing: Drawing | None = None
+    ) -> Reply | Unanswered:
         """Send until there is a reply, a failure that lasts, or no budget."""
         # No tokenizer makes more tokens than a text has bytes.
         worst = _OVERHEAD_TOKENS + sum(len(m["content"].encode()) for m in messages)
@@ -172,7 +176,7 @@ class Asker(Generic[T]):
             row = self._ledger.reserve(worst, self._options.max_reply_tokens)
             if row is None:
                 return Unanswered(failure)
-            got = self._transport.send(messages)
+            got = self._transport.send(messages, drawing)
             self._settle(row, got, worst, account)
             if isinstance(got, Reply):
                 self._failures = 0
@@ -186,7 +190,7 @@ class Asker(Generic[T]):
             self._failures += 1
         return Unanswered(failure)
 
-    def _settle(self, row: int, got: Reply | Failed, worst: int, account: _Account) -> None:
+    def _settle(self, row: int, got: Reply | Failed, worst: int, account: Account) -> None:
         if isinstance(got, Reply):
             outcome = Outcome.ANSWERED
             tokens = got.tokens or (worst, self._options.max_reply_tokens)
@@ -198,7 +202,7 @@ class Asker(Generic[T]):
         account.tokens_in += tokens[0]
         account.tokens_out += tokens[1]
 
-    def _report(self, found: Iterable[tuple[T | Unanswered, _Account]]) -> Report:
+    def _report(self, found: Iterable[tuple[T | Unanswered, Account]]) -> Report:
         pairs = list(found)
         outcomes = Counter(v.outcome for v, _ in pairs if isinstance(v, Unanswered))
         accounts = [account for _, account in pairs]

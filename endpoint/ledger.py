@@ -1,7 +1,7 @@
 """Answers that were paid for, what they cost, and the budget: one SQLite file.
 
-Several processes may use it at once. It holds no text: answers are stored under a hash of the
-question, reduced to their known fields, and the cost log counts.
+Several processes may use it at once. Answers are stored under a hash of the question, reduced to
+their known fields, and the cost log counts: no text, apart from drawn answers until `forget`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from endpoint.options import EndpointOptions
 from endpoint.outcome import Outcome
 from endpoint.timing import Timing
 
+SAMPLES = "sample-"  # how the keys of drawn answers begin, which are texts and to be forgotten
 _BUSY_SECONDS = 30
 # Three writes a question: with a write-ahead log none of them waits for the disk. A power cut may
 # cost the last of them, never the file.
@@ -171,3 +172,26 @@ def spent(store: Path, account: str) -> Spending | None:
         tokens_out=tokens_out,
         cost=cost,
     )
+
+
+def forget(store: Path, prefix: str) -> int:
+    """Remove the answers whose keys begin so, bytes and all; how many there were.
+
+    Raises sqlite3.Error.
+    """
+    if not store.exists():
+        return 0
+    with closing(_open(store)) as db:
+        db.execute("PRAGMA secure_delete = ON")
+        gone = db.execute("DELETE FROM answers WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone.rowcount
+
+
+def kept(store: Path, prefix: str) -> int:
+    """How many answers have keys that begin so. Raises sqlite3.Error."""
+    if not store.exists():
+        return 0
+    with closing(_open(store)) as db:
+        like = "SELECT count(*) FROM answers WHERE substr(key, 1, ?) = ?"
+        return int(db.execute(like, (len(prefix), prefix)).fetchone()[0])

@@ -12,6 +12,8 @@ class EndpointOptions:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    called: ClassVar[str] = "the judge"  # in messages
+
     base_url: str = ""  # of the API, such as https://host/v1; "" = nobody is asked
     model: str = ""
     api_key_env: str = ""  # NAME of the environment variable that holds the key; "" = none

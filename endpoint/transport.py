@@ -20,11 +20,40 @@ Messages = Sequence[Mapping[str, str]]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
 
 
-class Reply(msgspec.Struct, frozen=True, gc=False):
-    """The model's words; tokens where the server counts them."""
+class Drawing(msgspec.Struct, frozen=True, kw_only=True):
+    """How words are drawn: the likeliest ones, where nothing else is said."""
+
+    temperature: float = 0
+    top_p: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None  # of one reply; None: the options' max_reply_tokens
+    n: int | None = None  # replies to one request
+
+
+class Choice(msgspec.Struct, frozen=True, gc=False):
+    """One reply, and why it ended, in the server's word."""
 
     text: str
+    finish_reason: str | None
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The model's words; tokens where the server counts them, of all choices together."""
+
+    choices: tuple[Choice, ...]  # one, where no more were asked for
     tokens: tuple[int, int] | None  # in, out
+
+    @property
+    def text(self) -> str:
+        """Of the first choice."""
+        return self.choices[0].text
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A model that the server names."""
+
+    id: str
+    root: str | None = None  # where its weights were loaded from, as vLLM says it
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
@@ -41,6 +70,7 @@ class _Said(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     message: _Said
+    finish_reason: str | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -51,6 +81,10 @@ class _Usage(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: Annotated[list[_Choice], msgspec.Meta(min_length=1)]
     usage: _Usage | None = None
+
+
+class _List(msgspec.Struct):
+    data: list[Served]
 
 
 class Transport:
@@ -71,23 +105,48 @@ class Transport:
             limits=httpx.Limits(max_connections=options.concurrency),
         )
 
-    def send(self, messages: Messages) -> Reply | Failed:
+    def send(self, messages: Messages, drawing: Drawing | None = None) -> Reply | Failed:
         """Ask once."""
+        drawing = drawing or Drawing()
         payload = {
             "model": self._options.model,
             "messages": messages,
-            "temperature": 0,
-            "max_tokens": self._options.max_reply_tokens,
+            "temperature": drawing.temperature,
+            "max_tokens": drawing.max_tokens or self._options.max_reply_tokens,
         }
+        # Only what is said: not every server knows every word.
+        for name in ("top_p", "seed", "n"):
+            if (value := getattr(drawing, name)) is not None:
+                payload[name] = value
+        body = self._exchange("POST", self._url, msgspec.json.encode(payload))
+        if isinstance(body, Failed):
+            return body
+        try:
+            found = self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Failed(Outcome.UNREADABLE, is_billed=True)
+        usage = found.usage
+        return Reply(
+            tuple(Choice(c.message.content or "", c.finish_reason) for c in found.choices),
+            None if usage is None else (usage.prompt_tokens, usage.completion_tokens),
+        )
+
+    def served(self) -> list[Served] | Failed:
+        """The models that the server names."""
+        body = self._exchange("GET", self._url.removesuffix("/chat/completions") + "/models", None)
+        if isinstance(body, Failed):
+            return body
+        try:
+            return msgspec.json.decode(body, type=_List).data
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Failed(Outcome.UNREADABLE)
+
+    def _exchange(self, method: str, url: str, content: bytes | None) -> bytearray | Failed:
         # httpx bounds the wait for each chunk, and not for all of them.
         deadline = self._timing.clock() + self._options.timeout_s
+        kind = {"Content-Type": "application/json"} if content is not None else {}
         try:
-            with self._http.stream(
-                "POST",
-                self._url,
-                content=msgspec.json.encode(payload),
-                headers={"Content-Type": "application/json"},
-            ) as response:
+            with self._http.stream(method, url, content=content, headers=kind) as response:
                 return self._read(response, deadline)
         except (httpx.ConnectTimeout, httpx.PoolTimeout):
             return Failed(Outcome.TIMED_OUT)
@@ -98,7 +157,7 @@ class Transport:
         except httpx.RequestError:
             return Failed(Outcome.NO_CONNECTION, is_billed=True)
 
-    def _read(self, response: httpx.Response, deadline: float) -> Reply | Failed:
+    def _read(self, response: httpx.Response, deadline: float) -> bytearray | Failed:
         failure = _of_status(response)
         if failure is not None:
             return failure
@@ -111,15 +170,7 @@ class Transport:
                 return Failed(Outcome.TIMED_OUT, is_billed=True)
         if "json" not in response.headers.get("Content-Type", ""):
             return Failed(Outcome.UNREADABLE, is_billed=True)
-        try:
-            found = self._decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return Failed(Outcome.UNREADABLE, is_billed=True)
-        usage = found.usage
-        return Reply(
-            found.choices[0].message.content or "",
-            None if usage is None else (usage.prompt_tokens, usage.completion_tokens),
-        )
+        return body
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -54,7 +54,9 @@ class Handler(BaseHTTPRequestHandler):
     asked: dict[str, Any]
 
     def do_POST(self) -> None:
-        self.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked = json.loads(
+            self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}"
+        )
         behave = self.server.next(self.asked, dict(self.headers))
         try:
             behave(self)

@@ -8,61 +8,31 @@ sealed before and revealed after, so a run that is killed in between is complete
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass, replace
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from training import registry
-from training.gate import Decision, decide
-from training.iteration import Judged, Learned, Stopwatch, judge, learn
-from training.manifest import Manifest
-from training.metrics import Metrics, Shift
+from training import prune, registry, work
+from training.batch import tasks
+from training.examples import of_dsat, of_sat
+from training.iteration import Material, Places, Stopwatch, judge, learn
+from training.lock import registering
 from training.options import TrainingOptions
-from training.pairs import GUIDANCE_VERSION
 from training.policy import digest
-from training.samplers.base import Progress
-from training.update import UpdateReport
+from training.report import Start, TrainReport, manifest_of, report_of
+from training.samplers.endpoint import clear
+from training.tools import Tools
 from warehouse import heartbeat, leases, streams
 from warehouse.catalog import Catalog
-from warehouse.errors import SettingsError, TrainingFailed
+from warehouse.errors import PolicyUnusable, SettingsError, TrainingFailed
 from warehouse.leases import Lease
 from warehouse.manifest import ModelVersion
 
-# Held-out turns that a candidate is compared on; more would cost more than the update itself.
-HELD_OUT_TURNS = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainReport:
-    """What one cycle did."""
-
-    version: str
-    parent: str  # version, folder or model name that it started from
-    method: str
-    batch_size: int  # turns leased
-    pairs: int  # trained on
-    filtered: dict[str, int]  # reason -> turns that made no pair
-    redrawn: int  # samples drawn again, those of held-out turns among them
-    cut_off: int  # pairs whose chosen answer max_new_tokens cut off
-    truncated_prompts: int  # of the sampled prompts, cut from the left
-    dropped: int  # pairs that could not be trained on
-    update: UpdateReport
-    training: Shift  # how the update moved its own pairs
-    metrics: Metrics | None  # on held-out turns; None where there were none
-    gate: Decision
-    promoted: bool
-    notes: tuple[str, ...]  # what was mended on loading the policy
-    seconds: dict[str, float]  # part -> wall time
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """The policy that a cycle starts from."""
-
-    source: str  # what `load` takes
-    parent: str  # what reports call it: a version, or the source itself
-    base: str  # the policy that its line began with
+NO_TOOLS = Tools()
 
 
 def train(
@@ -73,12 +43,13 @@ def train(
     default_policy: Path,
     now: dt.datetime,
     reuse: str = "",
-    progress: Progress | None = None,
+    tools: Tools = NO_TOOLS,
 ) -> TrainReport | None:
-    """Train one version on a fresh batch and register it; None where too little DSAT is fresh.
+    """Train one version on a fresh batch and register it; None where too little is fresh.
 
     `reuse`: a finished batch whose turns are trained on once more instead. On any error the batch
-    is given back and no version appears. Raises SettingsError, PolicyUnusable, TrainingFailed,
+    is given back and no version appears; what was drawn and trained so far is kept, and found by
+    the next run with the same turns. Raises SettingsError, PolicyUnusable, TrainingFailed,
     LeaseLost, SnapshotGone.
     """
     if options.max_prompt_tokens >= options.max_length:
@@ -88,33 +59,66 @@ def train(
         )
     settle(catalog, models, now=now)
     start = start_of(models, options.policy, default_policy)
-    ttl = dt.timedelta(hours=options.lease_hours)
-    if reuse:
-        lease: Lease | None = leases.reuse(catalog, reuse, ttl=ttl, now=now)
-    else:
-        lease = leases.acquire(
-            catalog,
-            stream=options.stream,
-            n=options.max_turns,
-            minimum=options.needed_turns,
-            holdout=options.holdout,
-            ttl=ttl,
-            now=now,
-            seed=options.seed,
-        )
+    check_base(start)
+    lease = _leased(catalog, options, reuse, now)
     if lease is None:
         return None
+    ttl = dt.timedelta(hours=options.lease_hours)
     try:
-        with heartbeat.kept(catalog, lease, ttl=ttl, now=now):
-            return _run(catalog, models, options, start, lease, now, progress)
-    except BaseException as error:  # a signal too must not hold the batch until its lease ends
+        with heartbeat.kept(catalog, lease, ttl=ttl, now=now), _named_failures():
+            return _run(catalog, models, options, start, lease, now, tools)
+    except BaseException:  # a signal too must not hold the batch until its lease ends
         leases.release(catalog, lease)
-        if isinstance(error, torch.OutOfMemoryError):
-            raise TrainingFailed(
-                "Memory ran out in the update. Lower batch_size or max_length in [training], or "
-                "name a smaller policy. Nothing was registered."
-            ) from error
         raise
+
+
+def check_base(start: Start) -> None:
+    """Raise PolicyUnusable where the folder of the policy that the line began with is gone."""
+    if Path(start.base).is_absolute() and not Path(start.base).is_dir():
+        raise PolicyUnusable(
+            f"{start.base}: the policy that the champion's line began with is gone, and the gate "
+            "compares every candidate with it. Put the folder back, or begin a new line: name the "
+            "champion's folder, or another policy, in [training] policy."
+        )
+
+
+def _leased(
+    catalog: Catalog, options: TrainingOptions, reuse: str, now: dt.datetime
+) -> Lease | None:
+    ttl = dt.timedelta(hours=options.lease_hours)
+    if reuse:
+        return leases.reuse(catalog, reuse, ttl=ttl, now=now)
+    return leases.acquire(
+        catalog,
+        options.wanted,
+        stream=options.stream,
+        holdout=options.holdout,
+        ttl=ttl,
+        now=now,
+        seed=options.seed,
+        selection=options.selection,
+    )
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    """Say what to do where the machine was too small."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingFailed(
+            "Memory ran out in the update. Lower max_pass_tokens, batch_size or max_length in "
+            "[training], train with [training.lora], or name a smaller policy. Nothing was "
+            "registered."
+        ) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingFailed(
+            f"The disk is full ({error.filename or 'while the new weights were written'}). "
+            "Nothing was registered and the batch was given back. Make room, with `driftmine "
+            "models prune` say, and run again: what was drawn is kept."
+        ) from error
 
 
 def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
@@ -122,11 +126,13 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
 
     Reveals versions that the catalog knows, and moves the aliases that had still to be moved.
     """
+    prune.complete(models, now=now)
     # In this order: a trainer that finishes in between is seen in one of the two.
     alive = streams.alive(catalog, now=now)
     known = streams.registered(catalog)
     registry.adopt(models, {model.version: model.manifest_sha256 for model in known}, alive)
     registry.complete_moves(models)
+    work.sweep(models, now=now)
     there = set(registry.versions(models))
     moved = {move.version for move in registry.history(models)}
     for model in known:
@@ -137,15 +143,17 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
 def start_of(models: Path, policy: str, default: Path) -> Start:
     """The champion, unless `policy` names a version, an alias or another base to start from."""
     champion = registry.current(models, registry.CHAMPION)
+    now = {"champion": champion, "champion_now": champion}
     if policy in (registry.CHAMPION, registry.CANDIDATE, *registry.versions(models)):
         version = registry.resolve(models, policy)
     elif champion and policy in ("", registry.read(models, champion).base):
         version = champion
     else:
         source = policy or str(default)
-        return Start(source=source, parent=source, base=source)
+        return Start(source=source, parent=source, base=source, **now)
     base = registry.read(models, version).base
-    return Start(source=str(registry.folder(models, version)), parent=version, base=base)
+    folder = str(registry.folder(models, version))
+    return Start(source=folder, parent=version, base=base, **now)
 
 
 def _run(
@@ -155,83 +163,77 @@ def _run(
     start: Start,
     lease: Lease,
     now: dt.datetime,
-    progress: Progress | None,
+    tools: Tools,
 ) -> TrainReport:
     watch = Stopwatch()
-    held = streams.heldout(catalog, holdout=options.holdout, n=HELD_OUT_TURNS)
+    kept = work.folder(models, start.source, digest(start.source), options, lease.items)
     with registry.staging(models, lease.batch_id) as staged:
-        learned = learn(start.source, lease.turns, held, options, staged, watch, progress)
+        places = Places(
+            source=start.source,
+            base=start.base,
+            folder=staged,
+            work=kept,
+            curves=tools.curves / lease.batch_id if tools.curves else None,
+        )
+        own = _trusting(options, start)
+        material = _material(catalog, lease, options)
+        learned = learn(places, material, own, watch, tools.progress, tools.scorer)
         with watch.part("evaluate"):
-            judged = judge(start.source, staged, learned, options)
-        version = registry.next_version(models, lease.batch_id)
-        report = _report(version, start, options, lease, learned, judged, watch)
-        manifest = _manifest(report, start, options, lease, now)
-        with watch.part("register"):
-            sha256 = registry.seal(staged, manifest)
-            model = ModelVersion(
-                version=version,
-                parent=start.parent,
-                batch_id=lease.batch_id,
-                created_at=now,
-                promoted=report.promoted,
-                manifest_sha256=sha256,
-            )
-            leases.finish(catalog, lease, model, now + dt.timedelta(seconds=watch.total()))
-            registry.reveal(models, staged, version)
-    registry.set_alias(models, registry.CANDIDATE, version)
-    if report.promoted:
-        registry.promote(models, version, now=now, why="gate")
+            judged = judge(places, learned, own, tools.comparer)
+        # One at a time: of two trainers, the second finds another champion than it trained on.
+        with registering(models):
+            came_of = replace(start, champion_now=registry.current(models, registry.CHAMPION))
+            version = registry.next_version(models, lease.batch_id)
+            report = report_of(version, came_of, options, lease, learned, judged, watch)
+            with watch.part("register"):
+                _register(catalog, models, staged, report, start, options, lease, now, watch)
+            registry.set_alias(models, registry.CANDIDATE, version)
+            if report.promoted:
+                registry.promote(models, version, now=now, why="gate")
+    work.finish(kept)
+    clear(options)
     return replace(report, seconds=dict(watch.seconds))
 
 
-def _report(
-    version: str,
+def _trusting(options: TrainingOptions, start: Start) -> TrainingOptions:
+    """Who trusts the code of a base trusts it in the versions that came of it."""
+    if start.base not in options.trust_remote_code:
+        return options
+    return replace(options, trust_remote_code=(*options.trust_remote_code, start.source))
+
+
+def _material(catalog: Catalog, lease: Lease, options: TrainingOptions) -> Material:
+    """The batch, and what is held out of every one."""
+    holdout, evaluation = options.holdout, options.evaluation
+    held = streams.heldout(catalog, holdout=holdout, n=evaluation.heldout_turns)
+    liked = streams.heldout_satisfied(catalog, holdout=holdout, n=evaluation.canaries)
+    return Material(
+        tasks=tuple(tasks(lease, options)),
+        heldout=tuple(of_dsat(turn) for turn in held),
+        canaries=tuple(of_sat(turn) for turn in liked),
+    )
+
+
+def _register(
+    catalog: Catalog,
+    models: Path,
+    staged: Path,
+    report: TrainReport,
     start: Start,
     options: TrainingOptions,
     lease: Lease,
-    learned: Learned,
-    judged: Judged,
+    now: dt.datetime,
     watch: Stopwatch,
-) -> TrainReport:
-    trained = learned.update.trained
-    dropped_share = 1 - trained / len(lease.turns)
-    gate = decide(judged.metrics, dropped_share=dropped_share, limits=options.gate)
-    return TrainReport(
-        version=version,
-        parent=start.parent,
-        method=options.method,
-        batch_size=len(lease.turns),
-        pairs=trained,
-        filtered=learned.pairs.filtered,
-        redrawn=learned.redrawn,
-        cut_off=learned.pairs.cut_off,
-        truncated_prompts=learned.truncated_prompts,
-        dropped=learned.update.dropped,
-        update=learned.update,
-        training=judged.training,
-        metrics=judged.metrics,
-        gate=gate,
-        promoted=gate.promote,
-        notes=learned.notes,
-        seconds=dict(watch.seconds),
-    )
-
-
-def _manifest(
-    report: TrainReport, start: Start, options: TrainingOptions, lease: Lease, now: dt.datetime
-) -> Manifest:
-    return Manifest(
+) -> None:
+    """Seal the version, let the catalog know it, and give it its name."""
+    sha256 = registry.seal(staged, manifest_of(report, start, options, lease, now))
+    model = ModelVersion(
         version=report.version,
         parent=start.parent,
-        parent_digest=digest(start.source),
-        base=start.base,
-        created_at=now,
-        # Without the judge, which moves no weight, and whose address could hold a password.
-        settings={name: value for name, value in asdict(options).items() if name != "judge"},
-        guidance=GUIDANCE_VERSION if options.guided else "",
         batch_id=lease.batch_id,
-        snapshot=lease.snapshot,
-        turn_ids=tuple(turn.turn_id for turn in lease.turns),
-        report=asdict(report),
-        files={},
+        created_at=now,
+        promoted=report.promoted,
+        manifest_sha256=sha256,
     )
+    leases.finish(catalog, lease, model, now + dt.timedelta(seconds=watch.total()))
+    registry.reveal(models, staged, report.version)

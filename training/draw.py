@@ -1,64 +1,92 @@
-"""What a policy answers to the turns of a batch, drawn again where that makes no pair."""
+"""What a policy answers to the examples of a batch, drawn again where that makes no pair."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from msgspec import structs
-
+from training.examples import formed
+from training.methods import Task
 from training.options import TrainingOptions
-from training.pairs import guided_prompt, objection, unguided_prompt
+from training.pairs import Filtered, PairSet, collect
 from training.policy import Policy
-from training.prompts import well_formed, without_system
-from training.samplers.base import Progress, Sample, Sampler, Sampling
-from training.samplers.hf import HfSampler
-from warehouse.records import DsatTurn
+from training.samplers.base import FinishReason, Sample, Sampler, Sampling
+from training.scorers.base import Scorer
+from warehouse.records import PreferencePair
+
+
+@dataclass(slots=True, kw_only=True)
+class _Slot:
+    """One task while answers are drawn for it."""
+
+    task: Task
+    samples: list[Sample] = field(default_factory=list)  # without objection
+    reason: Filtered | None = None  # why it has too few
+
+    @property
+    def cut_off(self) -> bool:
+        return any(sample.finish_reason is FinishReason.LENGTH for sample in self.samples)
+
+    @property
+    def missing(self) -> int:
+        if self.reason is Filtered.UNRENDERABLE:
+            return 0
+        return self.task.method.draws - len(self.samples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """Turns and what was drawn for them, in the same order."""
+    """What became of tasks, in their order."""
 
-    turns: tuple[DsatTurn, ...]  # their contexts in the form that the policy's chat template takes
-    samples: tuple[Sample | None, ...]  # None where it refuses the conversation all the same
+    made: tuple[tuple[str, PreferencePair | Filtered], ...]  # with the method's name
+    cut_off: tuple[bool, ...]  # an answer that was drawn reached max_new_tokens
+    prompt_cut: tuple[bool, ...]  # the prompt was cut from the left
     redrawn: int  # samples drawn again
+
+    def pairs(self, part: slice) -> PairSet:
+        """The pairs of some of the tasks."""
+        made = self.made[part]
+        whole = zip(made, self.cut_off[part], strict=True)
+        cut = sum(cut for (_, one), cut in whole if isinstance(one, PreferencePair))
+        return collect(list(made), cut_off=cut)
 
 
 def draw(
     policy: Policy,
-    turns: Sequence[DsatTurn],
+    tasks: Sequence[Task],
     options: TrainingOptions,
-    progress: Progress | None,
+    sampler: Sampler,
+    scorer: Scorer | None = None,
 ) -> Drawn:
-    """Draw an answer a turn, and up to `options.resample` more where it makes no pair.
+    """Draw what each task's method asks for, and up to `options.resample` more that fail it.
 
     Raises TrainingFailed where a single prompt does not fit into memory.
     """
-    ask = guided_prompt if options.guided else unguided_prompt
-    sampler: Sampler = HfSampler(policy=policy, progress=progress)
-    formed = _formed(policy, turns)
-    rendered = [
-        i
-        for i, turn in enumerate(formed)
-        if all(policy.renders(prompt, turn.answer) for prompt in (ask(turn), turn.context))
-    ]
-    samples: dict[int, Sample] = {}
-    missing, draws = rendered, 0
+    slots = _slots(policy, tasks)
+    first = sum(slot.missing for slot in slots)
+    draws = 0
     for attempt in range(1 + options.resample):
-        prompts = [ask(formed[i]) for i in missing]
-        drawn = sampler.sample(prompts, _sampling(options), options.seed + attempt)
-        samples.update(zip(missing, drawn, strict=True))
-        draws += len(missing)
-        missing = [i for i in missing if not _pairs(samples[i], formed[i], options)]
+        asked = [slot for slot in slots for _ in range(slot.missing)]
+        if not asked:
+            break
+        prompts = [slot.task.method.asks(slot.task.example) for slot in asked]
+        draws += len(asked)
+        drawn = sampler.sample(prompts, sampling(options), options.seed + attempt)
+        for slot, sample in zip(asked, drawn, strict=True):
+            objection = slot.task.method.objection(slot.task.example, sample)
+            slot.reason = objection
+            if objection is None:
+                slot.samples.append(sample)
     return Drawn(
-        turns=formed,
-        samples=tuple(samples.get(i) for i in range(len(formed))),
-        redrawn=draws - len(rendered),
+        made=tuple(zip(_names(tasks), _paired(slots, scorer), strict=True)),
+        cut_off=tuple(slot.cut_off for slot in slots),
+        prompt_cut=tuple(any(sample.prompt_cut for sample in slot.samples) for slot in slots),
+        redrawn=max(draws - first, 0),
     )
 
 
-def _sampling(options: TrainingOptions) -> Sampling:
+def sampling(options: TrainingOptions) -> Sampling:
+    """How answers to train on are drawn."""
     return Sampling(
         temperature=options.temperature,
         top_p=options.top_p,
@@ -68,15 +96,44 @@ def _sampling(options: TrainingOptions) -> Sampling:
     )
 
 
-def _formed(policy: Policy, turns: Sequence[DsatTurn]) -> tuple[DsatTurn, ...]:
-    contexts = [well_formed(turn.context) for turn in turns]
-    if not policy.takes_system():
-        contexts = [without_system(context) for context in contexts]
-    return tuple(
-        structs.replace(turn, context=context)
-        for turn, context in zip(turns, contexts, strict=True)
-    )
+def _slots(policy: Policy, tasks: Sequence[Task]) -> list[_Slot]:
+    takes_system = policy.takes_system()
+    slots = []
+    for task in tasks:
+        example = formed(task.example, takes_system=takes_system)
+        prompts = (task.method.asks(example), example.prompt)
+        answers = example.answers or ("Hello.",)
+        renders = all(policy.renders(prompt, answer) for prompt in prompts for answer in answers)
+        slots.append(
+            _Slot(
+                task=Task(example=example, method=task.method),
+                reason=None if renders else Filtered.UNRENDERABLE,
+            )
+        )
+    return slots
 
 
-def _pairs(sample: Sample, turn: DsatTurn, options: TrainingOptions) -> bool:
-    return objection(sample, turn.answer, keep_cut_off=options.keep_cut_off) is None
+def _names(tasks: Sequence[Task]) -> list[str]:
+    return [task.method.name for task in tasks]
+
+
+def _paired(slots: Sequence[_Slot], scorer: Scorer | None) -> list[PreferencePair | Filtered]:
+    ranked = [i for i, slot in enumerate(slots) if slot.task.method.ranks and slot.samples]
+    scores: dict[int, list[float]] = {}
+    if ranked:
+        assert scorer is not None, "a method that ranks needs a scorer"
+        found = scorer.score(
+            [slots[i].task.example for i in ranked],
+            [[sample.text for sample in slots[i].samples] for i in ranked],
+        )
+        scores = dict(zip(ranked, found, strict=True))
+    return [_pair(slot, scores.get(i, [])) for i, slot in enumerate(slots)]
+
+
+def _pair(slot: _Slot, scores: Sequence[float]) -> PreferencePair | Filtered:
+    method = slot.task.method
+    if slot.reason is Filtered.UNRENDERABLE:
+        return slot.reason
+    if method.draws and len(slot.samples) < min(method.draws, 2):
+        return slot.reason or Filtered.EMPTY
+    return method.pair(slot.task.example, slot.samples, scores)

@@ -3,61 +3,157 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
-from training.diagnostics import distinct_share, sampled_kl, score_pairs
-from training.metrics import Metrics, shift
+from training.compare import Comparer
+from training.diagnostics import distinct_share, sampled_kl, score_pairs, score_tokens
+from training.examples import Example
+from training.judging.winrate import Interval, win_rate
+from training.look import drawn
+from training.metrics import SATISFIED, Metrics, Slice, shift
 from training.options import TrainingOptions
 from training.policy import Policy
-from training.samplers.base import FinishReason, Sample, Sampling
-from training.samplers.hf import HfSampler
+from training.prompts import Prompt, fit
+from training.refusals import refuses
+from training.samplers.base import FinishReason, Sample
 from warehouse.records import PreferencePair
 
 # At least so many answers of each policy: on fewer, length and KL are mostly chance.
 ANSWERS = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """What no stream is ever trained on. Prompts fit into the budget."""
+
+    pairs: tuple[PreferencePair, ...]
+    examples: tuple[Example, ...]  # of `pairs`, in their order
+    canaries: tuple[Example, ...]  # with answers that their users were satisfied with
+
+
 def evaluate(
     candidate: Policy,
     parent: Policy,
-    pairs: Sequence[PreferencePair],
+    base: Callable[[], Policy],
+    held: HeldOut,
     options: TrainingOptions,
+    comparer: Comparer | None,
 ) -> Metrics | None:
-    """Compare two policies on held-out pairs whose prompts fit; None where there are none.
+    """Compare two policies on what is held out; None where no pairs are.
 
     Both answer at temperature 1 and top_p 1, because only then the KL of the samples is the
-    policies' own, and often enough for `ANSWERS` in all.
+    policies' own, and often enough for `ANSWERS` in all. `base` gives the policy that their line
+    began with.
     """
-    if not pairs:
+    if not held.pairs:
         return None
     batch = options.batch_size
     before, after = (
-        score_pairs(policy, pairs, max_length=options.max_length, batch=batch)
+        score_pairs(policy, held.pairs, max_length=options.max_length, batch=batch)
         for policy in (parent, candidate)
     )
-    old, new = (_answers(policy, pairs, options) for policy in (parent, candidate))
+    rounds = max(options.evaluation.answers, math.ceil(ANSWERS / len(held.pairs)))
+    old, new = (drawn(policy, held.pairs, options, rounds) for policy in (parent, candidate))
+    preferred = _preferred(held, new, old, comparer)
+    known = [one for one in preferred if not math.isnan(one[0])]
     return Metrics(
         pairs=shift(before, after, options.beta),
         kl=sampled_kl(candidate, parent, new, batch=batch),
+        kl_base=sampled_kl(candidate, base(), new, batch=batch),
         length_ratio=_mean_tokens(new) / _mean_tokens(old),
-        truncated_share=fmean(s.finish_reason is FinishReason.LENGTH for s in new),
+        truncated_share=_truncated(new),
+        truncated_rise=_truncated(new) - _truncated(old),
         distinct_share=distinct_share(new),
+        slices=_slices(candidate, parent, held, old, new, options),
+        win_rate=_mean(known) if known else None,
+        judged_by=comparer.name if comparer else "",
+        unjudged=len(preferred) - len(known),
     )
 
 
-def _answers(
-    policy: Policy, pairs: Sequence[PreferencePair], options: TrainingOptions
-) -> list[Sample]:
-    parameters = Sampling(
-        temperature=1.0,
-        top_p=1.0,
-        max_new_tokens=options.max_new_tokens,
-        max_prompt_tokens=options.max_prompt_tokens,
-        batch=options.sample_batch,
+def _preferred(
+    held: HeldOut, new: Sequence[Sample], old: Sequence[Sample], comparer: Comparer | None
+) -> list[tuple[float, str]]:
+    """How often the candidate's answer is preferred, with the user, of every prompt."""
+    if comparer is None:
+        return []
+    n = len(held.pairs)
+    rounds = len(new) // n
+    told = comparer.prefer(
+        held.examples * rounds, [one.text for one in new], [one.text for one in old]
     )
-    prompts = [pair.prompt for pair in pairs] * math.ceil(ANSWERS / len(pairs))
-    return HfSampler(policy=policy).sample(prompts, parameters, options.seed)
+    by_prompt = [[one for one in told[i::n] if not math.isnan(one)] for i in range(n)]
+    return [
+        (fmean(some) if some else math.nan, _user(example))
+        for some, example in zip(by_prompt, held.examples, strict=True)
+    ]
+
+
+def _slices(
+    candidate: Policy,
+    parent: Policy,
+    held: HeldOut,
+    old: Sequence[Sample],
+    new: Sequence[Sample],
+    options: TrainingOptions,
+) -> tuple[Slice, ...]:
+    """The canaries: answers that satisfied, and what every answer must keep to."""
+    users = [_user(example) for example in held.examples] * (len(new) // len(held.examples))
+    found = [
+        _slice("format", [_whole(one) for one in old], [_whole(one) for one in new], users),
+        _slice("refusals", [_willing(one) for one in old], [_willing(one) for one in new], users),
+    ]
+    if held.canaries:
+        likely = [_likelihoods(policy, held.canaries, options) for policy in (parent, candidate)]
+        users = [_user(example) for example in held.canaries]
+        found.append(_slice(SATISFIED, likely[0], likely[1], users))
+    return tuple(found)
+
+
+def _mean(preferred: Sequence[tuple[float, str]]) -> Interval:
+    values, users = zip(*preferred, strict=True)
+    return win_rate(values, users, seed=0)
+
+
+def _slice(name: str, old: Sequence[float], new: Sequence[float], users: Sequence[str]) -> Slice:
+    change = [after - before for before, after in zip(old, new, strict=True)]
+    return Slice(
+        name=name, before=fmean(old), after=fmean(new), change=win_rate(change, users, seed=0)
+    )
+
+
+def _likelihoods(
+    policy: Policy, canaries: Sequence[Example], options: TrainingOptions
+) -> list[float]:
+    """Nats a token that a policy gives the answers that satisfied."""
+    rows = []
+    for example in canaries:
+        asked, answered = policy.answer_ids(example.prompt, example.accepted or "")
+        rows.append((asked, answered[: max(options.max_length - len(asked), 0)]))
+    return [score.per_token for score in score_tokens(policy, rows, batch=options.batch_size)]
+
+
+def fitted(policy: Policy, example: Example, limit: int) -> Prompt:
+    """An example's prompt within its budget."""
+    return fit(example.prompt, limit, policy.prompt_size).prompt
+
+
+def _user(example: Example) -> str:
+    return example.user_key or example.turn_id
+
+
+def _whole(sample: Sample) -> float:
+    return float(bool(sample.text.strip()) and sample.finish_reason is FinishReason.STOP)
+
+
+def _willing(sample: Sample) -> float:
+    return float(not refuses(sample.text))
+
+
+def _truncated(samples: Sequence[Sample]) -> float:
+    return fmean(sample.finish_reason is FinishReason.LENGTH for sample in samples)
 
 
 def _mean_tokens(samples: Sequence[Sample]) -> float:

@@ -8,9 +8,10 @@ with a margin above 0 left out, which is the margin again.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from training.metrics import Metrics
+from training.metrics import SATISFIED, Metrics
 from training.options import GateOptions
 
 
@@ -34,34 +35,58 @@ class Decision:
     checks: tuple[Check, ...]
 
 
-def decide(metrics: Metrics | None, *, dropped_share: float, limits: GateOptions) -> Decision:
+def decide(
+    metrics: Metrics | None,
+    *,
+    dropped_share: float,
+    limits: GateOptions,
+    cut_share: float = 0.0,
+    objections: Sequence[str] = (),
+) -> Decision:
     """Check a candidate's metrics against the limits; every check must hold.
 
-    `dropped_share` is the share of the batch's turns that made no pair to train on. Without
-    metrics (nothing held out) the answer is to hold. A value that is not a number fails.
+    `dropped_share` is the share of the batch's turns that made no pair to train on, `cut_share`
+    that of the pairs of which an answer lost its end; `objections` are what else speaks against
+    it, each enough. Without metrics (nothing held out) the answer is to hold. A value that is
+    not a number fails.
     """
     heldout = metrics.pairs.pairs if metrics else 0
     checks = [
         _at_least("held_out_pairs", heldout, limits.min_heldout, "pairs"),
         _at_most("dropped_share", dropped_share, limits.max_dropped_share, "of the batch"),
+        _at_most("cut_share", cut_share, limits.max_cut_share, "of the pairs"),
+        *(_compared(metrics, limits) if metrics else ()),
     ]
-    if metrics:
-        shorter = 1 / metrics.length_ratio if metrics.length_ratio else math.inf
-        drop = -metrics.pairs.chosen_change
-        checks += [
-            _at_most("kl", metrics.kl, limits.max_kl, "nats an answer"),
-            _at_most("longer", metrics.length_ratio, limits.max_length_ratio, "times the parent's"),
-            _at_most("shorter", shorter, limits.max_length_ratio, "times below the parent's"),
-            _at_most("chosen_drop", drop, limits.max_chosen_drop, "nats a token"),
-        ]
     failed = tuple(check for check in checks if not check.ok)
     return Decision(
-        promote=not failed,
-        reasons=tuple(
-            f"{c.name}: {c.value:.3g} {c.unit}, the limit is {c.limit:.3g}" for c in failed
+        promote=not failed and not objections,
+        reasons=(
+            *objections,
+            *(f"{c.name}: {c.value:.3g} {c.unit}, the limit is {c.limit:.3g}" for c in failed),
         ),
         checks=tuple(checks),
     )
+
+
+def _compared(metrics: Metrics, limits: GateOptions) -> Iterator[Check]:
+    shorter = 1 / metrics.length_ratio if metrics.length_ratio else math.inf
+    drop = -metrics.pairs.chosen_change
+    yield _at_most("kl", metrics.kl, limits.max_kl, "nats an answer")
+    yield _at_most("kl_base", metrics.kl_base, limits.max_kl_base, "nats an answer")
+    yield _at_most("longer", metrics.length_ratio, limits.max_length_ratio, "times the parent's")
+    yield _at_most("shorter", shorter, limits.max_length_ratio, "times below the parent's")
+    yield _at_most("chosen_drop", drop, limits.max_chosen_drop, "nats a token")
+    rise = metrics.truncated_rise
+    yield _at_most("truncated_rise", rise, limits.max_truncated_rise, "of the answers")
+    for part in metrics.slices:
+        # Worse beyond its interval: what chance alone would not do.
+        limit, unit = limits.max_canary_drop, "of the answers worse, at least"
+        if part.name == SATISFIED:
+            limit, unit = limits.max_satisfied_drop, "nats a token less likely, at least"
+        yield _at_most(f"canary_{part.name}", -part.change.high, limit, unit)
+    if metrics.win_rate and limits.min_win_rate is not None:
+        low = metrics.win_rate.low
+        yield _above("win_rate", low, limits.min_win_rate, f"at least, by {metrics.judged_by}")
 
 
 def _at_most(name: str, value: float, limit: float, unit: str) -> Check:
@@ -70,3 +95,7 @@ def _at_most(name: str, value: float, limit: float, unit: str) -> Check:
 
 def _at_least(name: str, value: float, limit: float, unit: str) -> Check:
     return Check(name=name, value=value, limit=limit, ok=value >= limit, unit=unit)
+
+
+def _above(name: str, value: float, limit: float, unit: str) -> Check:
+    return Check(name=name, value=value, limit=limit, ok=value > limit, unit=unit)

@@ -1,4 +1,4 @@
-"""One DRIFT iteration: draw answers from a policy, pair them with the rejected ones, update it."""
+"""One iteration: draw answers from a policy, make pairs, update it, and compare what came of it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,49 @@ from pathlib import Path
 
 from msgspec import structs
 
+from training.batch import drift
+from training.compare import Comparer
 from training.diagnostics import score_pairs
-from training.draw import draw
-from training.evaluate import evaluate
-from training.metrics import Metrics, PairScore, Shift, shift
+from training.draw import Drawn, draw
+from training.evaluate import HeldOut, evaluate, fitted
+from training.examples import Example, formed
+from training.gradients import Gradient, gradient
+from training.launch import Job, update_on
+from training.look import looker
+from training.methods import Task
+from training.metrics import Metrics, PairScore, Shift, margins, shift
 from training.options import TrainingOptions
-from training.pairs import PairSet, build
-from training.policy import Policy, load
+from training.pairs import PairSet
+from training.policy import Policy, digest, load
 from training.prompts import fit
-from training.samplers.base import Progress, Sample
+from training.samplers.base import Progress
+from training.samplers.chosen import chosen
+from training.samplers.hf import HfSampler
+from training.samplers.kept import KeptSampler
+from training.scorers.base import Scorer
+from training.scorers.feedback import FeedbackScorer
 from training.update import UpdateReport, update
 from warehouse.errors import SettingsError, TrainingFailed
-from warehouse.records import DsatTurn, PreferencePair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What an iteration works on."""
+
+    tasks: tuple[Task, ...]  # of the batch
+    heldout: tuple[Example, ...]  # with answers that dissatisfied, never trained on
+    canaries: tuple[Example, ...]  # with answers that satisfied, likewise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where an iteration reads and writes."""
+
+    source: str  # of the policy that it starts from
+    base: str  # of the policy that its line began with
+    folder: Path  # of the new weights
+    work: Path  # of what outlives a crash
+    curves: Path | None = None  # of TensorBoard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +61,11 @@ class Learned:
     """What an iteration left, beside the weights in its folder."""
 
     pairs: PairSet  # trained on, their prompts cut to the budget
-    heldout: PairSet  # of held-out turns, likewise
+    held: HeldOut
     redrawn: int  # samples drawn again, those of held-out turns among them
     truncated_prompts: int  # of the batch's sampled prompts, cut from the left
     before: tuple[PairScore, ...]  # of `pairs`, by the policy as it was
+    gradient: Gradient | None  # of some of `pairs`, likewise
     update: UpdateReport
     notes: tuple[str, ...]  # what was mended on loading the policy
 
@@ -43,6 +75,7 @@ class Judged:
     """What an iteration changed."""
 
     training: Shift  # of the pairs that it was trained on
+    gradient: Gradient | None  # of some of them, after the update
     metrics: Metrics | None  # on held-out turns; None where there were none
 
 
@@ -67,27 +100,27 @@ class Stopwatch:
 
 
 def learn(
-    source: str,
-    turns: Sequence[DsatTurn],
-    heldout: Sequence[DsatTurn],
+    places: Places,
+    material: Material,
     options: TrainingOptions,
-    folder: Path,
     watch: Stopwatch,
     progress: Progress | None,
+    scorer: Scorer | None = None,
 ) -> Learned:
-    """Train the policy at `source` on `turns` and save it into `folder`.
+    """Train the policy at `places.source` and save it into `places.folder`.
 
+    `scorer` ranks answers, where the method asks for it; None: the user's feedback does.
     Raises PolicyUnusable, SettingsError, TrainingFailed.
     """
     with watch.part("load"):
-        policy = load(source)
+        policy = load(places.source, trusted=places.source in options.trust_remote_code)
         _check_context(policy, options)
     with watch.part("sample"):
-        drawn = draw(policy, (*turns, *heldout), options, progress)
+        drawn = _drawn(policy, places, material, options, scorer, progress)
     with watch.part("pair"):
-        n = len(turns)
-        pairs = _pair(policy, drawn.turns[:n], drawn.samples[:n], options)
-        unseen = _pair(policy, drawn.turns[n:], drawn.samples[n:], options)
+        n = len(material.tasks)
+        pairs = _fitted(policy, drawn.pairs(slice(n)), options)
+        held = _held(policy, drawn, material, options)
         if not pairs.pairs:
             raise TrainingFailed(
                 f"None of {n} turns makes a pair to train on: {pairs.filtered}. Nothing was "
@@ -95,52 +128,137 @@ def learn(
                 "template, and at max_new_tokens and keep_cut_off in [training]."
             )
     with watch.part("update"):
-        before = score_pairs(
-            policy, pairs.pairs, max_length=options.max_length, batch=options.batch_size
-        )
-        report = update(policy, pairs.pairs, options, progress=progress)
-        policy.save(folder)
+        before = _scores(policy, pairs, options)
+        slope = _gradient(policy, pairs, [0.0] * len(pairs.pairs), options)
+        report = _update(policy, pairs, held, places, options, progress)
     return Learned(
         pairs=pairs,
-        heldout=unseen,
+        held=held,
         redrawn=drawn.redrawn,
-        truncated_prompts=sum(s is not None and s.prompt_cut for s in drawn.samples[:n]),
+        truncated_prompts=sum(drawn.prompt_cut[:n]),
         before=tuple(before),
+        gradient=slope,
         update=report,
         notes=policy.notes,
     )
 
 
-def judge(source: str, folder: Path, learned: Learned, options: TrainingOptions) -> Judged:
+def judge(
+    places: Places, learned: Learned, options: TrainingOptions, comparer: Comparer | None = None
+) -> Judged:
     """How the saved policy moved its own pairs, and how it does on held-out ones.
 
     Both policies are read back from the disk: what is judged is what would be published.
     """
     gc.collect()  # a trainer and its model refer to each other, and would hold the memory
-    parent, candidate = load(source), load(str(folder))
-    after = score_pairs(
-        candidate, learned.pairs.pairs, max_length=options.max_length, batch=options.batch_size
+    trusted = places.source in options.trust_remote_code
+    parent = load(places.source, trusted=trusted)
+    candidate = load(str(places.folder), trusted=trusted)
+    after = _scores(candidate, learned.pairs, options)
+    moved = margins(learned.before, after, options.beta)
+
+    def base() -> Policy:
+        if places.base == places.source:
+            return parent
+        return load(places.base, trusted=places.base in options.trust_remote_code)
+
+    return Judged(
+        training=shift(learned.before, after, options.beta),
+        gradient=_gradient(candidate, learned.pairs, moved, options),
+        metrics=evaluate(candidate, parent, base, learned.held, options, comparer),
     )
-    moved = shift(learned.before, after, options.beta)
-    metrics = evaluate(candidate, parent, learned.heldout.pairs, options)
-    return Judged(training=moved, metrics=metrics)
 
 
-def _pair(
+def _update(
     policy: Policy,
-    turns: Sequence[DsatTurn],
-    samples: Sequence[Sample | None],
+    pairs: PairSet,
+    held: HeldOut,
+    places: Places,
     options: TrainingOptions,
-) -> PairSet:
-    """Pairs whose prompts fit; TRL would drop longer ones without a word."""
-    made = build(turns, samples, keep_cut_off=options.keep_cut_off)
-    return replace(
-        made, pairs=tuple(_fitted(policy, pair, options.max_prompt_tokens) for pair in made.pairs)
+    progress: Progress | None,
+) -> UpdateReport:
+    """In this process, or in several that load the policy themselves and are not looked at."""
+    work = places.work / "update"
+    if options.processes == 1:
+        look = looker(policy, held.pairs, options)
+        report = update(
+            policy, pairs.pairs, options,
+            work=work, curves=places.curves, look=look, progress=progress,
+        )  # fmt: skip
+        policy.save(places.folder)
+        return report
+    policy.model.cpu()
+    job = Job(
+        source=places.source,
+        folder=str(places.folder),
+        work=str(work),
+        curves=str(places.curves or ""),
+        options=options,
+        pairs=pairs.pairs,
+    )
+    return update_on(job, progress)
+
+
+def _drawn(
+    policy: Policy,
+    places: Places,
+    material: Material,
+    options: TrainingOptions,
+    scorer: Scorer | None,
+    progress: Progress | None,
+) -> Drawn:
+    sampler = chosen(policy, options, progress)
+    if isinstance(sampler, HfSampler):  # an endpoint keeps what it was paid for itself
+        sampler = KeptSampler(
+            inner=HfSampler(policy=policy),
+            policy=policy,
+            path=places.work / "samples.jsonl",
+            key=digest(places.source) or places.source,
+            progress=progress,
+        )
+    unseen = [Task(example=example, method=drift(options)) for example in material.heldout]
+    ranked = scorer or FeedbackScorer(
+        policy=policy, max_prompt_tokens=options.max_prompt_tokens, batch=options.batch_size
+    )
+    return draw(policy, [*material.tasks, *unseen], options, sampler, ranked)
+
+
+def _held(policy: Policy, drawn: Drawn, material: Material, options: TrainingOptions) -> HeldOut:
+    pairs = _fitted(policy, drawn.pairs(slice(len(material.tasks), None)), options).pairs
+    by_turn = {example.turn_id: example for example in material.heldout}
+    takes_system = policy.takes_system()
+    canaries = [formed(example, takes_system=takes_system) for example in material.canaries]
+    return HeldOut(
+        pairs=pairs,
+        examples=tuple(replace(by_turn[pair.turn_id], prompt=pair.prompt) for pair in pairs),
+        canaries=tuple(
+            replace(one, prompt=fitted(policy, one, options.max_prompt_tokens))
+            for one in canaries
+            if policy.renders(one.prompt, one.accepted or "")
+        ),
     )
 
 
-def _fitted(policy: Policy, pair: PreferencePair, limit: int) -> PreferencePair:
-    return structs.replace(pair, prompt=fit(pair.prompt, limit, policy.prompt_size).prompt)
+def _fitted(policy: Policy, made: PairSet, options: TrainingOptions) -> PairSet:
+    """Pairs whose prompts fit; TRL would drop longer ones without a word."""
+    limit = options.max_prompt_tokens
+    return replace(
+        made,
+        pairs=tuple(
+            structs.replace(pair, prompt=fit(pair.prompt, limit, policy.prompt_size).prompt)
+            for pair in made.pairs
+        ),
+    )
+
+
+def _scores(policy: Policy, pairs: PairSet, options: TrainingOptions) -> list[PairScore]:
+    return score_pairs(policy, pairs.pairs, max_length=options.max_length, batch=options.batch_size)
+
+
+def _gradient(
+    policy: Policy, pairs: PairSet, moved: Sequence[float], options: TrainingOptions
+) -> Gradient | None:
+    return gradient(policy, pairs.pairs, moved, beta=options.beta, max_length=options.max_length)
 
 
 def _check_context(policy: Policy, options: TrainingOptions) -> None:

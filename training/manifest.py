@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -25,6 +27,24 @@ class Manifest:
     files: dict[str, str]  # path in the version's folder -> sha256
 
 
+def outward(
+    manifest: Manifest, *, files: dict[str, str], sha256: str, with_lineage: bool
+) -> dict[str, Any]:
+    """The manifest as it leaves the house: the batch's turns are counted, not named.
+
+    `files`: those that go along. `sha256`: of the manifest here, which the catalog knows it by.
+    """
+    shown: dict[str, Any] = msgspec.to_builtins(manifest)
+    turns = {} if with_lineage else {"turns": len(shown.pop("turn_ids"))}
+    # Whom the house asks, and where, is nobody's business.
+    settings = {
+        name: value
+        for name, value in shown["settings"].items()
+        if not (isinstance(value, dict) and "base_url" in value)
+    }
+    return shown | turns | {"settings": settings, "files": files, "registered_sha256": sha256}
+
+
 def card(manifest: Manifest) -> str:
     """The version's README.md, with the front matter that Hugging Face's tools read."""
     method, report = manifest.settings["method"], manifest.report
@@ -32,6 +52,7 @@ def card(manifest: Manifest) -> str:
         f"| {c['name']} | {c['value']:.4g} | {c['limit']:.4g} | {'yes' if c['ok'] else 'NO'} |"
         for c in report["gate"]["checks"]
     )
+    notes = "".join(f"\n> **Note:** {note}\n" for note in report.get("notes", ()))
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -41,9 +62,9 @@ tags: [driftmine, dpo, {method}]
 
 Trained by Driftmine ({method}) from `{manifest.parent}` on {manifest.created_at:%F}: one round of
 DPO on {report["pairs"]} pairs, the rejected answers being those that users were dissatisfied with.
-The batch is `{manifest.batch_id}` of {len(manifest.turn_ids)} turns; manifest.json names them,
-with the settings, the figures and the digest of every file.
-
+The batch is `{manifest.batch_id}` of {len(manifest.turn_ids)} turns; manifest.json has the
+settings, the figures and the digest of every file.
+{notes}
 The gate said **{"promote" if report["promoted"] else "hold"}**.
 
 | check | value | limit | kept |

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from training.judging.winrate import Interval
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
@@ -48,34 +50,58 @@ class Shift:
     rejected_change: float  # nats a token
 
 
+SATISFIED = "satisfied"  # the slice whose values are log-probabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One thing that must not get worse, on answers or prompts that are held out."""
+
+    name: str  # format | refusals, shares of the answers; SATISFIED, nats a token
+    before: float  # mean, of the parent
+    after: float  # of the candidate
+    change: Interval  # of `after` − `before`; higher is better
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """A candidate against its parent on held-out turns."""
 
     pairs: Shift  # chosen answers drawn from the parent, rejected ones from the log
     kl: float  # nats an answer, candidate to parent
+    kl_base: float  # nats an answer, candidate to the policy that its line began with
     length_ratio: float  # mean tokens of an answer, candidate to parent
     truncated_share: float  # of the candidate's answers, cut off by max_new_tokens
+    truncated_rise: float  # that share, less the parent's
     distinct_share: float  # of the candidate's answers
+    slices: tuple[Slice, ...]
+    win_rate: Interval | None  # over the parent, by prompts; None where nothing judges
+    judged_by: str  # what judged; "" = nothing
+    unjudged: int  # prompts that it had no word on
 
 
 def shift(before: Sequence[PairScore], after: Sequence[PairScore], beta: float) -> Shift:
     """Compare the scores of the same pairs before and after an update; at least one pair."""
-    margins = [
-        beta * ((a.chosen.logp - b.chosen.logp) - (a.rejected.logp - b.rejected.logp))
-        for b, a in zip(before, after, strict=True)
-    ]
-    weights = [_sigmoid(-margin) for margin in margins]
+    moved = margins(before, after, beta)
+    weights = [_sigmoid(-margin) for margin in moved]
     both = list(zip(before, after, strict=True))
     return Shift(
         pairs=len(both),
-        accuracy=fmean(margin > 0 for margin in margins),
-        margin=fmean(margins),
+        accuracy=fmean(margin > 0 for margin in moved),
+        margin=fmean(moved),
         weight=fmean(weights),
         open_share=fmean(weight >= 0.5 for weight in weights),
         chosen_change=fmean(a.chosen.per_token - b.chosen.per_token for b, a in both),
         rejected_change=fmean(a.rejected.per_token - b.rejected.per_token for b, a in both),
     )
+
+
+def margins(before: Sequence[PairScore], after: Sequence[PairScore], beta: float) -> list[float]:
+    """s of every pair."""
+    return [
+        beta * ((a.chosen.logp - b.chosen.logp) - (a.rejected.logp - b.rejected.logp))
+        for b, a in zip(before, after, strict=True)
+    ]
 
 
 def _sigmoid(x: float) -> float:

@@ -1,22 +1,14 @@
-"""What a sampled answer is drawn from, and the preference pairs made of it.
-
-DRIFT (arXiv 2510.02341): the rejected answer is the one that the user was dissatisfied with, the
-chosen one is drawn from the current policy. Guided, the policy sees that answer and the user's
-feedback when it draws; the pair is stored with the original context all the same, so that the
-model learns to give the better answer at once.
-"""
+"""Preference pairs, and why a drawn answer makes none. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from training.prompts import Prompt
 from training.samplers.base import FinishReason, Sample
-from warehouse.records import DsatTurn, Message, PreferencePair, Role
+from warehouse.records import PreferencePair
 
 GUIDANCE_VERSION = "guided_v1"
 GUIDANCE = (
@@ -24,88 +16,63 @@ GUIDANCE = (
     "mend what was wrong with it and keep what was right. Give only the new answer, complete in "
     "itself, without apologies and without mentioning the earlier one."
 )
-# Share of matching characters from which a sample teaches nothing that tells it from the rejected.
+# Share of matching characters from which two answers teach nothing that tells them apart.
 NEAR_COPY_RATIO = 0.9
 
 
 class Filtered(StrEnum):
-    """Why a sample made no pair. Stable: reports are built on it."""
+    """Why an example made no pair. Stable: reports are built on it."""
 
     EMPTY = "empty"
-    IDENTICAL = "identical"  # to the rejected answer
-    NEAR_COPY = "near_copy"  # of the rejected answer
+    IDENTICAL = "identical"  # to the logged answer
+    NEAR_COPY = "near_copy"  # of the other answer
+    REFUSED = "refused"  # the policy refused to answer, or its server withheld the answer
     CUT_OFF = "cut_off"  # reached max_new_tokens before its end
     UNRENDERABLE = "unrenderable"  # never drawn: the chat template refuses the conversation
+    UNSCORED = "unscored"  # the scorer had a word on fewer than two answers
+    TIED = "tied"  # the scorer finds none better than another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSet:
-    """The pairs of one batch, and what became of the other turns."""
+    """The pairs of one batch, and what became of the other examples."""
 
     pairs: tuple[PreferencePair, ...]
-    filtered: dict[str, int]  # `Filtered` reason -> turns
-    cut_off: int  # pairs whose chosen answer reached max_new_tokens
+    filtered: dict[str, int]  # `Filtered` reason -> examples
+    cut_off: int = 0  # pairs of which a drawn answer reached max_new_tokens
+    by_method: dict[str, int] = field(default_factory=dict)  # pairs
 
 
-def guided_prompt(turn: DsatTurn) -> Prompt:
-    """Context, rejected answer, feedback and the instruction to answer again.
-
-    Feedback and instruction share one message, because many templates want roles to alternate.
-    """
-    return (
-        *turn.context,
-        Message(role=Role.ASSISTANT, content=turn.answer),
-        Message(role=Role.USER, content=f"{turn.feedback}\n\n{GUIDANCE}"),
+def collect(made: list[tuple[str, PreferencePair | Filtered]], *, cut_off: int) -> PairSet:
+    """Sort what came of the examples, each with its method, into pairs and reasons."""
+    pairs = [(name, one) for name, one in made if isinstance(one, PreferencePair)]
+    return PairSet(
+        pairs=tuple(pair for _, pair in pairs),
+        filtered=dict(Counter(one.value for _, one in made if isinstance(one, Filtered))),
+        cut_off=cut_off,
+        by_method=dict(Counter(name for name, _ in pairs)),
     )
 
 
-def unguided_prompt(turn: DsatTurn) -> Prompt:
-    """The context alone: the paper's ablation."""
-    return turn.context
-
-
-def build(
-    turns: Sequence[DsatTurn], samples: Sequence[Sample | None], *, keep_cut_off: bool
-) -> PairSet:
-    """Pair the turns with what was drawn for them, in the same order; None: nothing could be."""
-    pairs: list[PreferencePair] = []
-    filtered: Counter[str] = Counter()
-    cut_off = 0
-    for turn, sample in zip(turns, samples, strict=True):
-        if sample is None:
-            filtered[Filtered.UNRENDERABLE.value] += 1
-            continue
-        reason = objection(sample, turn.answer, keep_cut_off=keep_cut_off)
-        if reason is not None:
-            filtered[reason.value] += 1
-            continue
-        cut_off += sample.finish_reason is FinishReason.LENGTH
-        pairs.append(
-            PreferencePair(
-                turn_id=turn.turn_id,
-                prompt=turn.context,
-                chosen=sample.text.strip(),
-                rejected=turn.answer,
-            )
-        )
-    return PairSet(pairs=tuple(pairs), filtered=dict(filtered), cut_off=cut_off)
-
-
-def objection(sample: Sample, rejected: str, *, keep_cut_off: bool) -> Filtered | None:
-    """Why `sample` makes no pair with `rejected`; None where it makes one."""
-    chosen, rejected = sample.text.strip(), rejected.strip()
-    if not chosen:
+def objection(sample: Sample, other: str | None, *, keep_cut_off: bool) -> Filtered | None:
+    """Why `sample` makes no pair with `other`, a logged answer if there is one; None: it does."""
+    if sample.finish_reason is FinishReason.REFUSED:
+        return Filtered.REFUSED
+    drawn = sample.text.strip()
+    if not drawn:
         return Filtered.EMPTY
-    if chosen == rejected:
-        return Filtered.IDENTICAL
-    if _near(chosen, rejected):
-        return Filtered.NEAR_COPY
+    if other is not None:
+        if drawn == other.strip():
+            return Filtered.IDENTICAL
+        if near_copy(drawn, other.strip()):
+            return Filtered.NEAR_COPY
     if sample.finish_reason is FinishReason.LENGTH and not keep_cut_off:
         return Filtered.CUT_OFF
     return None
 
 
-def _near(one: str, other: str) -> bool:
+def near_copy(one: str, other: str) -> bool:
+    """Whether two answers share nearly all of their characters, in order."""
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     # Upper bounds first: the exact ratio is quadratic, and few samples come near.
     bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)

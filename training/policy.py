@@ -16,12 +16,19 @@ from typing import Any
 
 import jinja2
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from training.prompts import Prompt
+from training.registry import PICKLES
 from warehouse.errors import PolicyUnusable, TrainingFailed
 from warehouse.records import Message, Role
+
+# What transformers, tokenizers and safetensors say of files that are not what they should be.
+_UNREADABLE = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, SafetensorError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,28 +109,16 @@ class Policy:
         return list(rendered["input_ids"])
 
 
-def load(source: str) -> Policy:
+def load(source: str, *, trusted: bool = False) -> Policy:
     """Load a policy from a local folder or by its model name, onto the GPU if there is one.
 
-    Raises PolicyUnusable where there is no such policy, where loading it would mean unpickling
-    or running its code, or where it has no chat template.
+    `trusted`: code that comes with it may run, which somebody has allowed for this very policy.
+    Raises PolicyUnusable where there is no such policy, where it is damaged, where loading it
+    would mean unpickling or running its code, or where it has no chat template.
     """
-    folder = Path(source)
-    if folder.is_dir():
-        _refuse_pickles(folder)
-    options = {"local_files_only": folder.is_dir(), "trust_remote_code": False}
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, **options)
-            model = AutoModelForCausalLM.from_pretrained(
-                source, use_safetensors=True, dtype=torch.float32, **options
-            )
-    except (OSError, ValueError) as error:
-        raise PolicyUnusable(
-            f"{source}: cannot be loaded as a policy ({_first_line(error)}). Name a folder in "
-            "Hugging Face layout, with config.json, tokenizer and safetensors, in [training] "
-            "policy."
-        ) from error
+    if Path(source).is_dir():
+        _refuse_pickles(Path(source))
+    model, tokenizer = _read(source, trusted)
     if not tokenizer.chat_template:
         raise PolicyUnusable(
             f"{source}: its tokenizer has no chat template, so nobody knows how it was taught to "
@@ -131,10 +126,45 @@ def load(source: str) -> Policy:
             "folder, or name an instruction-tuned policy in [training] policy."
         )
     notes = _ensure_pad_token(source, tokenizer)
+    if trusted and getattr(model.config, "auto_map", None):
+        notes = (
+            f"CODE OF THE POLICY'S OWN WAS RUN: [training] trust_remote_code names {source}",
+            *notes,
+        )
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Policy(source=source, model=model.to(device).eval(), tokenizer=tokenizer, notes=notes)
+
+
+def _read(source: str, trusted: bool) -> tuple[Any, Any]:
+    """Model and tokenizer, on the CPU. Raises PolicyUnusable."""
+    options = {"local_files_only": Path(source).is_dir(), "trust_remote_code": trusted}
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            model, found = AutoModelForCausalLM.from_pretrained(
+                source,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **options,
+            )
+    except torch.OutOfMemoryError:
+        raise
+    except _UNREADABLE as error:
+        raise PolicyUnusable(
+            f"{source}: cannot be loaded as a policy ({_first_line(error)}). Name a folder in "
+            "Hugging Face layout, with config.json, tokenizer and safetensors, in [training] "
+            "policy; if it is one, a file of it is damaged: copy it there once more."
+        ) from error
+    # transformers makes up what is missing, by chance and with a line in the log.
+    if missing := sorted(found["missing_keys"]):
+        raise PolicyUnusable(
+            f"{source}: its safetensors lack {len(missing)} of the weights that config.json asks "
+            f"for ({', '.join(missing[:3])}). A part of it was lost: copy it there once more."
+        )
+    return model, tokenizer
 
 
 def digest(source: str) -> str:
@@ -162,11 +192,15 @@ def quiet() -> Iterator[None]:
 
 
 def _refuse_pickles(folder: Path) -> None:
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(
-        path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)
-    )
+        if not pickles:
+            return
+        raise PolicyUnusable(
+            f"{folder}: holds {', '.join(pickles)} beside its safetensors. Pickles can run code "
+            "when they are read, so a folder with any is not used. Loading needs none of them: "
+            "move them elsewhere."
+        )
     found = f"only {', '.join(pickles)}" if pickles else "no weights"
     raise PolicyUnusable(
         f"{folder}: {found}, no *.safetensors. Pickled weights can run code when they are read, "

@@ -3,7 +3,8 @@
     <models>/versions/v0001-1a2b3c4d/   a policy in Hugging Face layout, README.md, manifest.json
     <models>/aliases/champion           link to the version that the product should serve
     <models>/aliases/candidate          link to the newest version, promoted or not
-    <models>/history.jsonl              every move of the champion, the newest last
+    <models>/pruned/v0001-1a2b3c4d.json manifest of a version whose weights were given up
+    <models>/history.jsonl              every move of the champion and every pruning, newest last
 
 A version is filled in a hidden folder and renamed when it is whole, so what carries a version's
 name is whole. Weights are safetensors; a file that would have to be unpickled is refused.
@@ -30,25 +31,36 @@ from warehouse.errors import PolicyUnusable, TrainingFailed
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
-_MANIFEST = "manifest.json"
-_VERSION = re.compile(r"v(\d{4,})-[0-9a-f]{8}")
-_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+MANIFEST = "manifest.json"
+PRUNED = "pruned"  # why of a version that was given up; the folder of manifests that stay
+VERSION = re.compile(r"v(\d{4,})-[0-9a-f]{8}")
+# A version on its way out: `training.prune` renames it so, then deletes it.
+LEAVING = re.compile(rf"\.pruned\.({VERSION.pattern})")
+PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """One move of the champion."""
+    """One move of the champion, or the pruning of a version."""
 
     at: dt.datetime
     version: str
     former: str | None
-    why: str  # gate | operator | rollback
+    why: str  # gate | operator | rollback; pruned
 
 
 def versions(models: Path) -> list[str]:
     """Names of all versions, the oldest first."""
     folder = models / "versions"
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((f.name for f in found if _VERSION.fullmatch(f.name)), key=_number)
+    return sorted((f.name for f in found if VERSION.fullmatch(f.name)), key=_number)
+
+
+def pruned(models: Path) -> list[str]:
+    """Names of the versions that were given up, the oldest first; also where one just goes."""
+    leaving = map(LEAVING.fullmatch, (f.name for f in (models / "versions").glob(".pruned.*")))
+    names = {match[1] for match in leaving if match}
+    names |= {path.stem for path in (models / PRUNED).glob("v*.json")}
+    return sorted(names.difference(versions(models)), key=_number)
 
 
 def current(models: Path, alias: str) -> str | None:
@@ -62,6 +74,12 @@ def current(models: Path, alias: str) -> str | None:
 def resolve(models: Path, name: str) -> str:
     """The version that `name`, a version or an alias, stands for. Raises PolicyUnusable."""
     version = current(models, name) if name in (CHAMPION, CANDIDATE) else name
+    if version in pruned(models):
+        raise PolicyUnusable(
+            f"{version}: its weights were given up by `driftmine models prune`. What it was stays "
+            f"on record (`driftmine models show {version}`); name a version that is there: "
+            "`driftmine models list`."
+        )
     if version is None or version not in versions(models):
         raise PolicyUnusable(
             f"{models}: no model is called {name!r}. `driftmine models list` shows those there are."
@@ -76,7 +94,15 @@ def folder(models: Path, name: str) -> Path:
 
 def read(models: Path, name: str) -> Manifest:
     """The manifest of a version or an alias. Raises PolicyUnusable."""
-    return msgspec.json.decode((folder(models, name) / _MANIFEST).read_bytes(), type=Manifest)
+    return _manifest(folder(models, name) / MANIFEST)
+
+
+def recorded(models: Path, name: str) -> Manifest:
+    """`read`, also of a version that was pruned. Raises PolicyUnusable."""
+    if name not in pruned(models):
+        return read(models, name)
+    kept = models / PRUNED / f"{name}.json"
+    return _manifest(kept if kept.exists() else models / "versions" / f".pruned.{name}" / MANIFEST)
 
 
 def next_version(models: Path, batch_id: str) -> str:
@@ -97,7 +123,7 @@ def staging(models: Path, batch_id: str) -> Iterator[Path]:
     try:
         yield staged
     finally:
-        if not (staged / _MANIFEST).exists():
+        if not (staged / MANIFEST).exists():
             shutil.rmtree(staged, ignore_errors=True)
 
 
@@ -107,7 +133,7 @@ def seal(staged: Path, manifest: Manifest) -> str:
     Returns the manifest's sha256: what the catalog knows the version by. Raises TrainingFailed
     where the folder holds a pickle.
     """
-    pickles = sorted(path.name for path in staged.rglob("*") if path.suffix in _PICKLES)
+    pickles = sorted(path.name for path in staged.rglob("*") if path.suffix in PICKLES)
     if pickles:
         raise TrainingFailed(
             f"{manifest.version}: {', '.join(pickles)} would have to be unpickled by whoever loads "
@@ -118,8 +144,8 @@ def seal(staged: Path, manifest: Manifest) -> str:
     for path in staged.rglob("*"):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    write_whole(staged / _MANIFEST, msgspec.json.format(msgspec.json.encode(whole)))
-    return _sha256(staged / _MANIFEST)
+    write_whole(staged / MANIFEST, msgspec.json.format(msgspec.json.encode(whole)))
+    return sha256_of(staged / MANIFEST)
 
 
 def reveal(models: Path, staged: Path, version: str) -> None:
@@ -135,9 +161,11 @@ def adopt(models: Path, known: Mapping[str, str], alive: Collection[str]) -> Non
     of every version there. The rest is removed, except where its batch is in `alive`.
     """
     for staged in (models / "versions").glob(".*"):
-        manifest = staged / _MANIFEST
-        sealed = manifest.exists() and msgspec.json.decode(manifest.read_bytes(), type=Manifest)
-        if sealed and known.get(sealed.version) == _sha256(manifest):
+        if LEAVING.fullmatch(staged.name):
+            continue  # a version that was pruned: what is left of it does not come back
+        manifest = staged / MANIFEST
+        sealed = manifest.exists() and _manifest(manifest)
+        if sealed and known.get(sealed.version) == sha256_of(manifest):
             reveal(models, staged, sealed.version)
         elif _batch_of(staged) not in alive:
             shutil.rmtree(staged)
@@ -146,7 +174,7 @@ def adopt(models: Path, known: Mapping[str, str], alive: Collection[str]) -> Non
 def complete_moves(models: Path) -> None:
     """Point the aliases where they belong, after a run that was killed just before it did."""
     wanted = {
-        CHAMPION: [move.version for move in history(models)],
+        CHAMPION: [move.version for move in _moves(models)],
         CANDIDATE: versions(models),
     }
     for alias, names in wanted.items():
@@ -167,7 +195,8 @@ def set_alias(models: Path, alias: str, version: str) -> None:
 def promote(models: Path, name: str, *, now: dt.datetime, why: str = "operator") -> str:
     """Make a version that passed its gate the champion. Returns its name.
 
-    Raises PolicyUnusable where there is none of that name, or the gate held it.
+    Raises PolicyUnusable where there is none of that name, the gate held it, or its files are not
+    those that were registered.
     """
     version = resolve(models, name)
     gate = read(models, version).report["gate"]
@@ -176,8 +205,9 @@ def promote(models: Path, name: str, *, now: dt.datetime, why: str = "operator")
             f"{version}: held by its gate ({'; '.join(gate['reasons'])}). Name a version that "
             "passed, or set other limits in [training.gate] and train again."
         )
+    require_whole(models, version)
     # Written first: what is on record is carried out by `complete_moves`, come what may.
-    _record(models, Move(at=now, version=version, former=current(models, CHAMPION), why=why))
+    record(models, Move(at=now, version=version, former=current(models, CHAMPION), why=why))
     set_alias(models, CHAMPION, version)
     return version
 
@@ -188,7 +218,7 @@ def rollback(models: Path, *, now: dt.datetime) -> str:
     former = next(
         (
             move.former
-            for move in reversed(history(models))
+            for move in reversed(_moves(models))
             if move.version == champion and move.former != champion and move.why != "rollback"
         ),
         None,
@@ -202,7 +232,7 @@ def rollback(models: Path, *, now: dt.datetime) -> str:
 
 
 def history(models: Path) -> list[Move]:
-    """Every move of the champion, the oldest first."""
+    """Every move of the champion and every pruning, the oldest first."""
     try:
         lines = (models / "history.jsonl").read_bytes().splitlines()
     except FileNotFoundError:
@@ -221,21 +251,40 @@ def verify(models: Path, name: str) -> list[str]:
     ]
 
 
-def _record(models: Path, move: Move) -> None:
+def require_whole(models: Path, version: str) -> None:
+    """Raises PolicyUnusable where a file of a version is not what was registered."""
+    if wrong := verify(models, version):
+        raise PolicyUnusable(
+            f"{models / 'versions' / version}: not what was registered ({'; '.join(wrong)}). Put "
+            "the files back from a copy, or remove the folder and name another version."
+        )
+
+
+def record(models: Path, move: Move) -> None:
+    """Add a line to the history."""
     lines = [msgspec.json.encode(each) for each in (*history(models), move)]
     write_whole(models / "history.jsonl", b"\n".join(lines) + b"\n")
+
+
+def _moves(models: Path) -> list[Move]:
+    return [move for move in history(models) if move.why != PRUNED]
+
+
+def _manifest(path: Path) -> Manifest:
+    return msgspec.json.decode(path.read_bytes(), type=Manifest)
 
 
 def _digests(version: Path) -> dict[str, str]:
     files = sorted(path for path in version.rglob("*") if path.is_file())
     return {
-        path.relative_to(version).as_posix(): _sha256(path)
+        path.relative_to(version).as_posix(): sha256_of(path)
         for path in files
-        if path != version / _MANIFEST
+        if path != version / MANIFEST
     }
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file, 64 hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -245,5 +294,5 @@ def _batch_of(staged: Path) -> str:
 
 
 def _number(version: str) -> int:
-    match = _VERSION.fullmatch(version)
+    match = VERSION.fullmatch(version)
     return int(match[1]) if match else 0

@@ -22,8 +22,8 @@ CREATE OR REPLACE MACRO wilson_high(k, n) AS
 ONCE = {
     "system_prompts": "SELECT DISTINCT ON (prompt_hash) * FROM (\n{}\n) ORDER BY log_date",
     "lineage": """\
-SELECT turn_id, held.stream, held.batch_id, model_version, parent, promoted,
-    created_at AS trained_at, user_key
+SELECT turn_id, coalesce(kind, 'dsat') AS kind, held.stream, held.batch_id, model_version, parent,
+    promoted, created_at AS trained_at, user_key
 FROM (
 {}
 ) AS held JOIN models ON version = model_version""",

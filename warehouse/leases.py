@@ -1,7 +1,7 @@
-"""Leasing DSAT turns to a trainer: every turn once in a stream, and never one that is held out.
+"""Leasing what a trainer learns from: every item once in a stream, and never one that is held out.
 
 A trainer acquires a batch, trains, and finishes it with the model that came of it. One that dies
-lets its lease run out, and the turns are fresh again; one that comes back too late loses.
+lets its lease run out, and the items are fresh again; one that comes back too late loses.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ from functools import partial
 import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from warehouse import manifest
+from warehouse import batch_rows, manifest
 from warehouse.barred import Bar, barred_by
 from warehouse.candidates import candidates
 from warehouse.catalog import Catalog
+from warehouse.drawing import choose
 from warehouse.errors import CommitUnknown, LeaseLost, SnapshotGone
 from warehouse.live import newest_commit
 from warehouse.manifest import Batch, Manifest, ModelVersion
 from warehouse.outcome import asked, repeated
-from warehouse.records import DsatTurn, LineageTurn
+from warehouse.records import DsatTurn, ItemKind, LineageTurn, SatTurn, SeedPair
 from warehouse.schema import Partition, to_batch
+from warehouse.selection import UNLIMITED, SelectionOptions, Terms, Wanted
+from warehouse.sources import Item, id_of
 from warehouse.staging import PartitionWriter
-from warehouse.streams import held_turns, items
-from warehouse.tables import batch_items, batches, streams
+from warehouse.tables import batch_items, batches
 from warehouse.views import refresh_if_stale
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch of DSAT turns that one trainer holds until `expires_at`."""
+    """A batch that one trainer holds until `expires_at`."""
 
     batch_id: str
     stream: str
@@ -41,56 +43,82 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     expires_at: dt.datetime
     turns: tuple[DsatTurn, ...]
-    reuses: str | None = None  # the batch whose turns it has, where they are trained on once more
+    satisfied: tuple[SatTurn, ...] = ()
+    seeds: tuple[SeedPair, ...] = ()
+    reuses: str | None = None  # the batch whose items it has, where they are trained on once more
+
+    @property
+    def items(self) -> dict[ItemKind, tuple[Item, ...]]:
+        """All that it holds, by kind."""
+        return {
+            ItemKind.DSAT: self.turns,
+            ItemKind.SAT: self.satisfied,
+            ItemKind.SEED: self.seeds,
+        }
+
+    @property
+    def size(self) -> int:
+        """How many items it holds, of all kinds."""
+        return sum(map(len, self.items.values()))
 
 
 def acquire(
     catalog: Catalog,
+    wanted: Wanted,
     *,
     stream: str,
-    n: int,
-    minimum: int,
     holdout: float,
     ttl: dt.timedelta,
     now: dt.datetime,
     seed: int,
+    selection: SelectionOptions = UNLIMITED,
 ) -> Lease | None:
-    """Lease up to `n` fresh trainable turns; None, and nothing held, if under `minimum` are left.
+    """Lease what is wanted, or as much of it as is fresh and as the selection allows.
 
-    Fresh is what no batch of the stream holds or was finished with, of conversations that are not
-    held out and users who are not barred. The newest nights come first, and within a night a draw
-    by `seed`.
+    None, and nothing held, if that is under `wanted.minimum` of the main kind. Fresh is what no
+    batch of the stream holds or was finished with, of conversations that are not held out and users
+    who are not barred. The newest nights come first, and within a night a draw by `seed`.
     """
     token = secrets.token_hex(16)
+    terms = Terms(stream=stream, holdout=holdout, seed=seed, now=now, selection=selection)
     with _leasing(catalog, token) as connection:
-        _enter(connection, stream)
-        _free_expired(connection, stream, now)
-        taken = held_turns(connection, stream, now)
-        with candidates(connection, catalog, held=taken) as found:
-            chosen = found.draw(stream, holdout, n=n, seed=seed)
-            if len(chosen) < max(minimum, 1):
+        batch_rows.enter(connection, stream)
+        batch_rows.free_expired(connection, stream, now)
+        taken = batch_rows.held_ids(connection, stream, now)
+        with candidates(connection, catalog, held=taken, kinds=wanted.most) as found:
+            chosen = choose(found, wanted, terms)
+            if not chosen.is_enough:
                 return None
-            turns = found.read(chosen)
+            items = {kind: found.read(kind, picked) for kind, picked in chosen.items.items()}
         lease = Lease(
-            batch_id=_next_id(connection, stream),
+            batch_id=batch_rows.next_id(connection, stream),
             stream=stream,
             token=token,
             snapshot=newest_commit(connection),
             created_at=now,
             expires_at=now + ttl,
-            turns=turns,
+            turns=items.get(ItemKind.DSAT, ()),
+            satisfied=items.get(ItemKind.SAT, ()),
+            seeds=items.get(ItemKind.SEED, ()),
         )
         _insert(connection, lease)
-        _hold(connection, lease)
+        batch_rows.hold(
+            connection,
+            [
+                (stream, id_of(item), lease.batch_id, kind)
+                for kind, held in lease.items.items()
+                for item in held
+            ],
+        )
     return lease
 
 
 def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetime) -> Lease:
-    """Lease the turns of a finished batch once more: another batch, of the same turns.
+    """Lease the items of a finished batch once more: another batch, of the same items.
 
     As they stood when the batch was drawn, without those of users who were barred since. Nothing
-    else gives a stream a turn twice. Raises LeaseLost where no batch of that name is finished,
-    SnapshotGone where its turns are not kept any more.
+    else gives a stream an item twice. Raises LeaseLost where no batch of that name is finished,
+    SnapshotGone where its items are not kept any more.
     """
     token = secrets.token_hex(16)
     with _leasing(catalog, token) as connection:
@@ -102,18 +130,21 @@ def reuse(catalog: Catalog, batch_id: str, *, ttl: dt.timedelta, now: dt.datetim
                 f"batch {batch_id}: there is none of that name that was finished, so there is "
                 "nothing to train on once more. The view `batches` shows those there are."
             )
-        with candidates(connection, catalog, as_of=first.snapshot) as found:
-            turns = found.read(found.dated(items(connection, first.reuses or batch_id)))
-        if not turns:
-            raise SnapshotGone(f"batch {batch_id}: none of its turns is left to train on.")
+        named = batch_rows.items(connection, first.reuses or batch_id)
+        with candidates(connection, catalog, as_of=first.snapshot, kinds=named) as found:
+            items = {kind: found.read(kind, found.dated(kind, ids)) for kind, ids in named.items()}
+        if not any(items.values()):
+            raise SnapshotGone(f"batch {batch_id}: nothing of it is left to train on.")
         lease = Lease(
-            batch_id=_next_id(connection, first.stream),
+            batch_id=batch_rows.next_id(connection, first.stream),
             stream=first.stream,
             token=token,
             snapshot=first.snapshot,
             created_at=now,
             expires_at=now + ttl,
-            turns=turns,
+            turns=items.get(ItemKind.DSAT, ()),
+            satisfied=items.get(ItemKind.SAT, ()),
+            seeds=items.get(ItemKind.SEED, ()),
             reuses=first.reuses or batch_id,
         )
         _insert(connection, lease)
@@ -129,17 +160,6 @@ def _leasing(catalog: Catalog, token: str) -> Iterator[Connection]:
     except CommitUnknown as unknown:
         if asked(catalog, unknown, partial(_state, token=token)) != "leased":
             raise
-
-
-def _hold(connection: Connection, lease: Lease) -> None:
-    """Make its turns those of the batch: handed to the driver as they are, for they are many."""
-    rows = [(lease.stream, turn.turn_id, lease.batch_id) for turn in lease.turns]
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    connection.exec_driver_sql(
-        f"INSERT INTO {batch_items.name} (stream, turn_id, batch_id) "
-        f"VALUES ({mark}, {mark}, {mark})",
-        rows,
-    )
 
 
 def _state(connection: Connection, *, token: str) -> str | None:
@@ -159,7 +179,7 @@ def heartbeat(catalog: Catalog, lease: Lease, *, ttl: dt.timedelta, now: dt.date
 
 @repeated
 def release(catalog: Catalog, lease: Lease) -> None:
-    """Give the turns back unused. A lease that is held no more has none to give."""
+    """Give the items back unused. A lease that is held no more has none to give."""
     released = update(batches).where(*_is_held(lease)).values(state="released")
     with catalog.write() as connection:
         if connection.execute(released).rowcount == 1:
@@ -169,7 +189,7 @@ def release(catalog: Catalog, lease: Lease) -> None:
 def finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetime) -> None:
     """Close the batch for good and register its model and lineage, all or nothing.
 
-    Turns of users who were erased meanwhile are counted in the model's row, and nowhere else.
+    Items of users who were erased meanwhile are counted in the model's row, and nowhere else.
     Raises LeaseLost where the lease ran out, was released or was finished before, CommitUnknown
     where the database is gone, and with it the word whether the model is registered.
     """
@@ -201,48 +221,29 @@ def _finish(catalog: Catalog, lease: Lease, model: ModelVersion, now: dt.datetim
             replaces=[partition],
             staged=[writer.close()],
             batch=Batch(**batch),
-            model=msgspec.structs.replace(model, erased_turns=len(lease.turns) - len(rows)),
+            model=msgspec.structs.replace(model, erased_turns=lease.size - len(rows)),
         )
         manifest.commit(connection, catalog.store, change)
 
 
 def _lineage_rows(connection: Connection, lease: Lease, model: ModelVersion) -> list[LineageTurn]:
-    """The batch's turns, without those whose users were erased while it was trained on."""
-    left = set(items(connection, lease.reuses or lease.batch_id))
+    """The batch's items, without those whose users were erased while it was trained on."""
+    left = batch_rows.items(connection, lease.reuses or lease.batch_id)
     erased = barred_by(connection, Bar.ERASED)
     return [
         LineageTurn(
-            turn_id=turn.turn_id,
+            turn_id=id_of(item),
             batch_id=lease.batch_id,
             stream=lease.stream,
             model_version=model.version,
-            user_key=turn.user_key,
+            user_key=item.user_key,
+            kind=kind,
         )
-        for turn in lease.turns
-        if turn.turn_id in left and turn.user_key not in erased
+        for kind, held in lease.items.items()
+        for ids in [set(left.get(kind, ()))]
+        for item in held
+        if id_of(item) in ids and item.user_key not in erased
     ]
-
-
-def _enter(connection: Connection, stream: str) -> None:
-    """Know the stream. The writers' lock keeps others out of it."""
-    if connection.execute(select(streams).where(streams.c.stream == stream)).first() is None:
-        connection.execute(insert(streams).values(stream=stream))
-
-
-def _next_id(connection: Connection, stream: str) -> str:
-    """By the greatest number and not by how many: a catalog made again lacks unfinished ones."""
-    known = select(batches.c.batch_id).where(batches.c.stream == stream)
-    numbers = [int(found.rpartition("-")[2]) for found in connection.execute(known).scalars()]
-    return f"{stream}-{max(numbers, default=0) + 1:06d}"
-
-
-def _free_expired(connection: Connection, stream: str, now: dt.datetime) -> None:
-    expired = update(batches).where(
-        batches.c.stream == stream, batches.c.state == "leased", batches.c.expires_at <= now
-    )
-    freed = expired.values(state="expired").returning(batches.c.batch_id)
-    ids = connection.execute(freed).scalars().all()
-    connection.execute(delete(batch_items).where(batch_items.c.batch_id.in_(ids)))
 
 
 def _insert(connection: Connection, lease: Lease) -> None:

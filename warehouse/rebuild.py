@@ -20,6 +20,7 @@ from warehouse.catalog import Catalog, version
 from warehouse.errors import CatalogMismatch, SourceUnavailable
 from warehouse.live import live, newest_commit
 from warehouse.manifest import FOLDER, Manifest
+from warehouse.records import ItemKind
 from warehouse.store import sizes
 from warehouse.tables import batch_items, batches, files, metadata
 
@@ -251,8 +252,11 @@ def _items(connection: Connection, catalog: Catalog) -> Iterator[list[dict[str, 
     own = select(batches.c.batch_id).where(batches.c.reuses.is_(None))
     first = set(connection.execute(own).scalars())
     for file in live(connection, "lineage"):
-        for batch in reading.columns(catalog.store, file, ["stream", "turn_id", "batch_id"]):
+        names = ["stream", "turn_id", "batch_id", "kind"]
+        for batch in reading.columns(catalog.store, file, names):
             rows = [row for row in batch.to_pylist() if row["batch_id"] in first]
+            # Before there were several kinds, none was written.
+            rows = [row | {"kind": row["kind"] or ItemKind.DSAT} for row in rows]
             if rows:
                 yield rows
 

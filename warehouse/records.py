@@ -201,20 +201,48 @@ class DsatTurn(_Row, frozen=True, kw_only=True):
     cluster: str | None = None  # the near-duplicate conversations that it belongs to
 
 
-class LineageTurn(_Row, frozen=True, kw_only=True):
-    """A turn that a model version was trained on."""
+class SatTurn(_Row, frozen=True, kw_only=True):
+    """An answer that a user was content with, what came before it and what the user said of it."""
 
-    turn_id: str  # of the DsatTurn
+    turn_id: str  # of the feedback turn: what leases and lineage speak of
+    conversation_id: str
+    answer_turn_id: str
+    context: tuple[Message, ...]  # every turn before the answer; the last is a user's
+    answer: str
+    feedback: str
+    probability: float  # calibrated, in [0, 1]: that the feedback is DSAT, and so a low one
+    model: str | None = None  # that wrote the answer
+    user_key: str | None = None
+    language: str | None = None
+    event_ts: dt.datetime | None = None
+    cluster: str | None = None  # the near-duplicate conversations that it belongs to
+
+
+class ItemKind(StrEnum):
+    """What a batch can hold."""
+
+    DSAT = "dsat"  # a DsatTurn
+    SAT = "sat"  # a SatTurn
+    SEED = "seed"  # a SeedPair
+
+
+class LineageTurn(_Row, frozen=True, kw_only=True):
+    """A turn, or a seed pair, that a model version was trained on."""
+
+    turn_id: str  # of the DsatTurn or SatTurn, or the id of the SeedPair
     batch_id: str
     stream: str
     model_version: str
     user_key: str | None = None
+    kind: ItemKind = ItemKind.DSAT
 
 
 class SeedPair(_Row, frozen=True, kw_only=True):
     """An answer and a better one to the same prompt: what a first update may learn from."""
 
-    pair_id: str  # 32 hex: of source and id, so the same on every re-run
+    # 32 hex: of source and id, so the same on every re-run; of a pair that a conversation holds,
+    # the turn_id of its DsatTurn: one of the two trains a model, or neither.
+    pair_id: str
     conversation_id: str | None = None
     prompt: tuple[Message, ...]
     chosen: str

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from warehouse.records import Category, DsatTurn, Message, Role
+from warehouse.records import Category, DsatTurn, Message, Role, SatTurn, SeedPair
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_FIELDS = DsatTurn.__struct_fields__
+
+_Record = TypeVar("_Record", DsatTurn, SatTurn, SeedPair)
 
 
 def dsat_turns(table: pa.Table) -> list[DsatTurn]:
     """The rows of a table that has the columns of `dsat_turns`, in order."""
-    columns: dict[str, list[Any]] = {
-        name: table[name].to_pylist() for name in _FIELDS if name not in ("context", "event_ts")
-    }
-    columns["context"] = _contexts(table["context"].combine_chunks())
-    columns["event_ts"] = _instants(table["event_ts"])
-    columns["category"] = list(map(Category, columns["category"]))
-    rows = zip(*(columns[name] for name in _FIELDS), strict=True)
-    return [DsatTurn(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
+    categories = list(map(Category, table["category"].to_pylist()))
+    return _records(table, DsatTurn, "context", {"category": categories})
+
+
+def sat_turns(table: pa.Table) -> list[SatTurn]:
+    """The rows of a table that has a column for each field, in order."""
+    return _records(table, SatTurn, "context", {})
+
+
+def seed_pairs(table: pa.Table) -> list[SeedPair]:
+    """The rows of a table that has a column for each field but `redactions`, in order."""
+    return _records(table, SeedPair, "prompt", {"redactions": [()] * table.num_rows})
+
+
+def _records(
+    table: pa.Table, record: type[_Record], messages: str, given: dict[str, list[Any]]
+) -> list[_Record]:
+    names = record.__struct_fields__
+    columns = given | {messages: _contexts(table[messages].combine_chunks())}
+    if "event_ts" in names:
+        columns["event_ts"] = _instants(table["event_ts"])
+    for name in names:
+        if name not in columns:
+            columns[name] = table[name].to_pylist()
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return [record(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def _contexts(column: pa.ListArray) -> list[tuple[Message, ...]]:

@@ -177,6 +177,7 @@ LINEAGE = pa.schema(
         _field(4, "stream", pa.string()),
         _field(5, "model_version", pa.string()),
         _field(6, "user_key", pa.string(), null=True),
+        _field(7, "kind", pa.string(), null=True),
     ]
 )
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
+from warehouse import batch_rows
 from warehouse.candidates import candidates
 from warehouse.catalog import Catalog
 from warehouse.manifest import ModelVersion
-from warehouse.records import DsatTurn
+from warehouse.records import DsatTurn, ItemKind, SatTurn
+from warehouse.selection import UNLIMITED, SelectionOptions, Terms
 from warehouse.tables import batch_items, batches, models
 
 
 def lineage(catalog: Catalog, version: str) -> list[str]:
-    """The ids of the turns that a model version was trained on, sorted; none if unknown."""
+    """The ids of all that a model version was trained on, sorted; none if unknown."""
     rows = select(func.coalesce(batches.c.reuses, batches.c.batch_id)).join(models)
     with catalog.read() as connection:
         batch = connection.execute(rows.where(models.c.version == version)).scalar_one_or_none()
-        return [] if batch is None else sorted(items(connection, batch))
+        held = batch_rows.items(connection, batch) if batch is not None else {}
+        return sorted(id for ids in held.values() for id in ids)
 
 
 def registered(catalog: Catalog) -> list[ModelVersion]:
@@ -37,20 +39,35 @@ def alive(catalog: Catalog, *, now: dt.datetime) -> set[str]:
         return set(connection.execute(held).scalars())
 
 
-def fresh(catalog: Catalog, *, stream: str, holdout: float, now: dt.datetime) -> int:
-    """How many turns `acquire` could lease at `now`."""
+def fresh(
+    catalog: Catalog,
+    *,
+    stream: str,
+    holdout: float,
+    now: dt.datetime,
+    seed: int = 0,
+    selection: SelectionOptions = UNLIMITED,
+    kind: ItemKind = ItemKind.DSAT,
+) -> int:
+    """How many items of a kind `acquire` would lease at `now` if any number were wanted.
+
+    That is, of the unused ones as many as the selection lets into one batch. Of a smaller number
+    `acquire`, given the same seed and selection, leases all.
+    """
+    terms = Terms(stream=stream, holdout=holdout, seed=seed, now=now, selection=selection)
     with catalog.read() as connection:
-        taken = held_turns(connection, stream, now)
-        with candidates(connection, catalog, held=taken) as found:
-            return found.count(stream, holdout)
+        taken = batch_rows.held_ids(connection, stream, now)
+        with candidates(connection, catalog, held=taken, kinds=(kind,)) as found:
+            return len(found.draw(kind, terms))
 
 
 def held(catalog: Catalog, *, stream: str, now: dt.datetime) -> tuple[int, dt.datetime | None]:
-    """How many turns unfinished batches of the stream hold, and when the last of them run out."""
+    """How many DSAT turns open batches of the stream hold, and when the last of them run out."""
     open_batches = (batches.c.stream == stream, batches.c.state == "leased")
+    turns = batch_items.c.kind == ItemKind.DSAT
     rows = select(func.count(), func.max(batches.c.expires_at)).join_from(batches, batch_items)
     with catalog.read() as connection:
-        row = connection.execute(rows.where(*open_batches, batches.c.expires_at > now)).one()
+        row = connection.execute(rows.where(*open_batches, turns, batches.c.expires_at > now)).one()
     return row[0], row[1]
 
 
@@ -67,17 +84,17 @@ def last_snapshot(catalog: Catalog, *, stream: str) -> int | None:
 def heldout(catalog: Catalog, *, holdout: float, n: int) -> list[DsatTurn]:
     """Up to `n` trainable turns that no stream is ever given, the same as long as they are live."""
     with catalog.read() as connection, candidates(connection, catalog) as found:
-        return list(found.read(found.held_out(holdout, n=n)))
+        return list(found.read(ItemKind.DSAT, found.held_out(ItemKind.DSAT, holdout, n=n)))
 
 
-def held_turns(connection: Connection, stream: str, now: dt.datetime) -> Sequence[str]:
-    """The turns that open batches of the stream hold at `now`."""
-    rows = select(batch_items.c.turn_id).join(batches).where(batch_items.c.stream == stream)
-    taken = (batches.c.state == "leased", batches.c.expires_at > now)
-    return connection.execute(rows.where(*taken)).scalars().all()
+def heldout_satisfied(catalog: Catalog, *, holdout: float, n: int) -> list[SatTurn]:
+    """Up to `n` SAT turns that no stream is ever given: answers that a policy should not lose.
 
-
-def items(connection: Connection, batch_id: str) -> list[str]:
-    """The ids of a batch's turns, sorted; none where they were given back."""
-    rows = select(batch_items.c.turn_id).where(batch_items.c.batch_id == batch_id)
-    return list(connection.execute(rows.order_by(batch_items.c.turn_id)).scalars())
+    The same as long as they are live; of near-duplicates one.
+    """
+    kind = ItemKind.SAT
+    with (
+        catalog.read() as connection,
+        candidates(connection, catalog, kinds=[kind]) as found,
+    ):
+        return list(found.read(kind, found.held_out(kind, holdout, n=n)))

@@ -172,8 +172,9 @@ batch_items = Table(
     metadata,
     # The key that keeps the promise: no turn trains a model twice in one stream.
     Column("stream", ForeignKey(streams.c.stream), primary_key=True),
-    Column("turn_id", String, primary_key=True),
+    Column("turn_id", String, primary_key=True),  # or the id of a seed pair
     Column("batch_id", ForeignKey(batches.c.batch_id), nullable=False, index=True),
+    Column("kind", String, nullable=False, server_default="dsat"),  # dsat | sat | seed
 )
 
 models = Table(

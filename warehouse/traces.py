@@ -19,8 +19,13 @@ from warehouse.tables import files
 
 # Every row of a record carries the key of the record's user, and so does what is mined from it.
 OF_USERS = tuple(name for name, schema in TABLES.items() if "user_key" in schema.names)
-# The tables whose turns a batch can hold.
-_TRAINED = ("dsat_turns", "lineage")
+# The tables whose rows a batch can hold, and what it knows them by.
+_HELD = {
+    "dsat_turns": "turn_id",
+    "signals": "turn_id",
+    "seed_pairs": "pair_id",
+    "lineage": "turn_id",
+}
 # Where messages stand that may name a system prompt, beside the turns.
 _MESSAGES = {"dsat_turns": "context", "seed_pairs": "prompt"}
 
@@ -56,7 +61,7 @@ class Traces:
         self.store = store
         self.keys = sorted(user_keys)
         self.rows: dict[str, int] = {}  # path -> their rows, of every file that was looked at
-        self.turn_ids: set[str] = set()  # of those of their turns that a batch may hold
+        self.turn_ids: set[str] = set()  # what of theirs a batch may hold
 
     def look(self, table: str, paths: Iterable[str]) -> None:
         """Look into those files that were not looked at. Raises SourceUnavailable."""
@@ -68,9 +73,9 @@ class Traces:
         names = {str(self.store / path): path for path in new}
         found = {names[name]: count for name, count in rows}
         self.rows |= dict.fromkeys(new, 0) | found
-        if table in _TRAINED:
-            ids = f"SELECT DISTINCT turn_id FROM ({{}}) WHERE {_OF_USER}"
-            rows = self._ask(table, found, ["turn_id", "user_key"], ids)
+        if name := _HELD.get(table):
+            ids = f"SELECT DISTINCT {name} FROM ({{}}) WHERE {_OF_USER}"
+            rows = self._ask(table, found, [name, "user_key"], ids)
             self.turn_ids.update(turn_id for (turn_id,) in rows)
 
     def look_at_all(self, found: Collection[LiveFile]) -> list[LiveFile]:

@@ -11,6 +11,7 @@ from duckdb import DuckDBPyConnection
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from driftmine.home import Home
+from driftmine.report import updates
 from training import registry
 from warehouse.catalog import Catalog
 from warehouse.durable import write_whole
@@ -89,7 +90,15 @@ def _models(home: Home) -> list[dict[str, Any]]:
     champion = registry.current(home.models, registry.CHAMPION)
     names = reversed(registry.versions(home.models))
     manifests = [msgspec.to_builtins(registry.read(home.models, name)) for name in names]
-    return [{**m, "champion": m["version"] == champion} for m in manifests]
+    return [
+        {
+            **m,
+            "champion": m["version"] == champion,
+            "figures": list(updates.figures(m["report"])),
+            "curves": updates.curves(m["report"]),
+        }
+        for m in manifests
+    ]
 
 
 def _rows(connection: DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from warehouse.live import current_readable, live
 from warehouse.manifest import ModelVersion
 from warehouse.query import newest_commit, night_counts, snapshot
 from warehouse.rebuild import rebuild
+from warehouse.selection import Wanted
 from warehouse.streams import registered
 from warehouse.tables import batch_items, batches, files, watermarks
 from warehouse.upkeep.collect import collect, due
@@ -146,7 +147,7 @@ class AnyOrder(RuleBasedStateMachine):
     def acquires(self, stream: str, n: int) -> None:
         fresh = self.book.fresh(stream, self.now)
         lease = acquire(
-            self.store.catalog, stream=stream, n=n, minimum=1, holdout=0, ttl=2 * HOUR,
+            self.store.catalog, Wanted(turns=n), stream=stream, holdout=0, ttl=2 * HOUR,
             now=self.now, seed=n,
         )  # fmt: skip
         if fresh:  # else nothing happens, and what ran out stays as it was

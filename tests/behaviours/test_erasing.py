@@ -13,6 +13,7 @@ from warehouse.erase import ErasedFile, conversations, erase, preview
 from warehouse.errors import ErasureUnfinished, SourceUnavailable
 from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion, read_all
+from warehouse.selection import Wanted
 from warehouse.streams import lineage, registered
 from warehouse.tables import batch_items, files
 
@@ -187,7 +188,7 @@ def test_a_preview_says_the_same_and_changes_nothing(store, users) -> None:
 
 def lease(store, n: int = 2):
     return acquire(
-        store.catalog, stream="s", n=n, minimum=1, holdout=0.0, ttl=dt.timedelta(hours=1),
+        store.catalog, Wanted(turns=n), stream="s", holdout=0.0, ttl=dt.timedelta(hours=1),
         now=store.now, seed=0,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from warehouse import leases
 from warehouse.errors import CommitConflict, LeaseLost
 from warehouse.heartbeat import kept
 from warehouse.leases import Lease, acquire, heartbeat, release
+from warehouse.selection import Wanted
 from warehouse.streams import alive
 
 HOUR = dt.timedelta(hours=1)
@@ -20,7 +21,7 @@ HOUR = dt.timedelta(hours=1)
 def lease(store) -> Lease:
     store.publish("1", store.stage("dsat_turns", "rules@1", [store.dsat(1)]))
     return acquire(
-        store.catalog, stream="s", n=1, minimum=1, holdout=0.0, ttl=HOUR, now=store.now, seed=0
+        store.catalog, Wanted(turns=1), stream="s", holdout=0.0, ttl=HOUR, now=store.now, seed=0
     )
 
 

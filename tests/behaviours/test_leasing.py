@@ -12,6 +12,7 @@ from warehouse.errors import LeaseLost
 from warehouse.leases import Lease, acquire, finish, release
 from warehouse.manifest import ModelVersion
 from warehouse.records import Message, Role, SystemPrompt
+from warehouse.selection import Wanted
 from warehouse.streams import alive, fresh, held, heldout, last_snapshot, lineage, registered
 
 pytestmark = pytest.mark.databases
@@ -19,11 +20,11 @@ HOUR = dt.timedelta(hours=1)
 EARLIER = dt.date(2026, 11, 19)
 
 
-def take(store, n: int = 100, **options) -> Lease | None:
+def take(store, n: int = 100, *, minimum: int = 1, **options) -> Lease | None:
     defaults = {
-        "stream": "default", "minimum": 1, "holdout": 0.0, "ttl": HOUR, "now": store.now, "seed": 0,
+        "stream": "default", "holdout": 0.0, "ttl": HOUR, "now": store.now, "seed": 0,
     }  # fmt: skip
-    return acquire(store.catalog, n=n, **defaults | options)
+    return acquire(store.catalog, Wanted(turns=n, minimum=minimum), **defaults | options)
 
 
 def ids(lease: Lease | None) -> list[str]:

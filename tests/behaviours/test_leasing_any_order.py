@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from warehouse.errors import LeaseLost
 from warehouse.leases import Lease, acquire, finish, release
 from warehouse.manifest import ModelVersion
+from warehouse.selection import Wanted
 from warehouse.streams import lineage
 
 pytestmark = pytest.mark.databases
@@ -43,12 +44,13 @@ LEASER = textwrap.dedent(
     from pathlib import Path
     from warehouse.catalog import Catalog
     from warehouse.leases import acquire
+    from warehouse.selection import Wanted
 
     catalog = Catalog.open(Path(sys.argv[1]), sys.argv[2])
     now = dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC)
     print("ready", flush=True)
     sys.stdin.readline()
-    while lease := acquire(catalog, stream="default", n=7, minimum=1, holdout=0.0,
+    while lease := acquire(catalog, Wanted(turns=7), stream="default", holdout=0.0,
                            ttl=dt.timedelta(hours=1), now=now, seed=0):
         print(*(turn.turn_id for turn in lease.turns))
     """
@@ -92,7 +94,7 @@ class Book:
         for i in [i for i in self.open if self.leases[i].expires_at <= now]:
             self.free(i)
         lease = acquire(
-            store.catalog, stream="default", n=n, minimum=1, holdout=0, ttl=2 * HOUR, now=now,
+            store.catalog, Wanted(turns=n), stream="default", holdout=0, ttl=2 * HOUR, now=now,
             seed=len(self.leases),
         )  # fmt: skip
         taken = ids(lease) if lease else []

@@ -9,7 +9,9 @@ from warehouse.errors import SettingsError
 from warehouse.promote import begin, promote
 from warehouse.query import detectors, newest_commit, snapshot, stale_dates
 from warehouse.rebuild import rebuild
+from warehouse.records import ItemKind
 from warehouse.schema import Partition
+from warehouse.selection import Terms
 
 pytestmark = pytest.mark.databases
 
@@ -55,7 +57,8 @@ def shown(store) -> list[str]:
 def offered(store) -> set[str]:
     """What trainers could be given."""
     with store.catalog.read() as connection, candidates(connection, store.catalog) as found:
-        return set(found.draw("s", 0, n=9, seed=0))
+        terms = Terms(stream="s", holdout=0, seed=0, now=store.now)
+        return set(found.draw(ItemKind.DSAT, terms))
 
 
 def test_another_detector_stands_beside(mined) -> None:

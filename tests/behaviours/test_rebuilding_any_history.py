@@ -19,6 +19,7 @@ from warehouse.publish import begin, fail
 from warehouse.query import connect, refresh_if_stale
 from warehouse.rebuild import rebuild
 from warehouse.schema import Partition
+from warehouse.selection import Wanted
 from warehouse.staging import PartitionWriter, StagedFile
 from warehouse.tables import (
     barred_users,
@@ -78,7 +79,7 @@ class History:
 
     def lease(self, a: int, b: int) -> None:
         lease = acquire(
-            self.store.catalog, stream=f"stream-{a % 2}", n=b + 1, minimum=1, holdout=0,
+            self.store.catalog, Wanted(turns=b + 1), stream=f"stream-{a % 2}", holdout=0,
             ttl=(1 + 9 * b) * HOUR, now=self.now, seed=a,
         )  # fmt: skip
         self.open += [lease] if lease else []

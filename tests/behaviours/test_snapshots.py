@@ -13,6 +13,7 @@ from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion
 from warehouse.query import connect, newest_commit, snapshot
 from warehouse.schema import Partition
+from warehouse.selection import Wanted
 
 PARTS = {
     "turns": ("a.jsonl", "b.jsonl"),
@@ -59,7 +60,7 @@ def do_publish(store, run: str, table: str, part: int, night: int, rows: int) ->
 def do_train(store, run: str) -> None:
     ttl = dt.timedelta(hours=1)
     lease = acquire(
-        store.catalog, stream="default", n=2, minimum=1, holdout=0, ttl=ttl, now=store.now, seed=0
+        store.catalog, Wanted(turns=2), stream="default", holdout=0, ttl=ttl, now=store.now, seed=0
     )
     if lease is not None:
         model = ModelVersion(

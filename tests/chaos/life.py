@@ -18,6 +18,7 @@ from warehouse.leases import acquire, finish, reuse
 from warehouse.ledger import SourceFile
 from warehouse.manifest import ModelVersion
 from warehouse.schema import Partition
+from warehouse.selection import Wanted
 from warehouse.streams import registered
 from warehouse.tables import models, runs
 from warehouse.upkeep.collect import collect, due
@@ -74,8 +75,8 @@ def publish(
 def train(store: Store, number: int, life: int, *, n: int) -> None:
     """A model of fresh turns."""
     lease = acquire(
-        store.catalog, stream="default", n=n, minimum=n, holdout=0, ttl=TTL, now=at(store, life),
-        seed=number,
+        store.catalog, Wanted(turns=n, minimum=n), stream="default", holdout=0, ttl=TTL,
+        now=at(store, life), seed=number,
     )  # fmt: skip
     register(store, number, life, lease)
 

@@ -14,6 +14,7 @@ from warehouse.errors import CommitConflict, CommitUnknown, SourceUnavailable
 from warehouse.leases import Lease, acquire, finish, heartbeat, release
 from warehouse.manifest import ModelVersion
 from warehouse.query import refresh_if_stale
+from warehouse.selection import Wanted
 
 HOUR = dt.timedelta(hours=1)
 READY = b"Z\x00\x00\x00\x05I"  # the server's last word: ready for a query, in no transaction
@@ -179,7 +180,7 @@ def lease_of(store) -> Lease:
 
 def take(store) -> Lease | None:
     return acquire(
-        store.catalog, stream="default", n=9, minimum=1, holdout=0, ttl=HOUR, now=store.now, seed=0
+        store.catalog, Wanted(turns=9), stream="default", holdout=0, ttl=HOUR, now=store.now, seed=0
     )
 
 

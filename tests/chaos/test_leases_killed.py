@@ -12,6 +12,7 @@ from warehouse.errors import LeaseLost
 from warehouse.leases import Lease, acquire, finish, release, reuse
 from warehouse.manifest import ModelVersion
 from warehouse.query import refresh_if_stale
+from warehouse.selection import Wanted
 from warehouse.streams import lineage, registered
 from warehouse.tables import batch_items, batches, commits, files, generations, models
 from warehouse.upkeep.check import wrong_books
@@ -19,7 +20,7 @@ from warehouse.upkeep.check import wrong_books
 pytestmark = pytest.mark.chaos
 
 HOUR = dt.timedelta(hours=1)
-WORDS = {"stream": "default", "minimum": 1, "holdout": 0, "ttl": HOUR, "seed": 0}
+WORDS = {"stream": "default", "holdout": 0, "ttl": HOUR, "seed": 0}
 
 
 class Place:
@@ -38,7 +39,7 @@ class Place:
         return self.store.catalog
 
     def acquire(self, after: dt.timedelta = dt.timedelta()) -> Lease:
-        lease = acquire(self.catalog, n=2, now=self.store.now + after, **WORDS)
+        lease = acquire(self.catalog, Wanted(turns=2), now=self.store.now + after, **WORDS)
         assert lease is not None
         return lease
 
@@ -163,7 +164,7 @@ def test_turns_of_a_finish_that_was_killed_are_never_leased_again(prepared, monk
         place.store.reopen()
         versions = {model.version for model in registered(place.catalog)}
         used = {turn for version in versions for turn in lineage(place.catalog, version)}
-        later = acquire(place.catalog, **WORDS | {"n": 9}, now=place.store.now + 2 * HOUR)
+        later = acquire(place.catalog, Wanted(turns=9), now=place.store.now + 2 * HOUR, **WORDS)
         given = {turn.turn_id for turn in later.turns}
         assert given | used == {f"turn-{i}" for i in range(6)} and not given & used
         with pytest.raises(LeaseLost):

@@ -15,7 +15,7 @@ from warehouse.query import connect
 from warehouse.schema import Partition
 from warehouse.tables import commits, generations, runs, sources, watermarks
 
-pytestmark = pytest.mark.databases
+pytestmark = [pytest.mark.chaos, pytest.mark.databases]
 
 
 def first(store) -> None:

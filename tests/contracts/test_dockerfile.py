@@ -102,7 +102,10 @@ def test_the_two_targets_share_a_base() -> None:
 
 @pytest.mark.parametrize(
     "target, extras",
-    {"etl": ["etl", "cloud", "judge", "postgres"], "train": ["train", "cloud", "postgres"]}.items(),
+    {
+        "etl": ["etl", "cloud", "judge", "postgres"],
+        "train": ["train", "cloud", "judge", "postgres"],
+    }.items(),
 )
 def test_a_target_installs_its_extras_under_the_constraints(target: str, extras: list) -> None:
     (install,) = [run for run in values(target, "RUN") if "pip install" in run]

@@ -30,6 +30,9 @@ COMMANDS = {
     "models show": {"VERSION"},
     "models promote": {"VERSION"},
     "models rollback": set(),
+    "models prune": {"--keep", "--dry-run"},
+    "models publish": {"VERSION", "TARGET", "--held", "--with-lineage", "--public"},
+    "sampler serve-vllm": {"VERSION", "--port", "--gpus"},
     "detector evaluate": {"FILE", "--detector", "--scores", "--report"},
     "detector agree": {"A", "B"},
     "detector train": {

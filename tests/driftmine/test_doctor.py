@@ -19,6 +19,7 @@ from driftmine.session import Session
 from warehouse import migrations, publish
 from warehouse.catalog import Catalog
 from warehouse.leases import acquire
+from warehouse.selection import Wanted
 
 NOW = dt.datetime(2026, 11, 21, 4, tzinfo=dt.UTC)
 
@@ -237,7 +238,7 @@ def test_a_failed_run_that_was_made_good_is_none(home: Home, store: Any, lines: 
 def test_a_held_lock_and_an_open_lease(home: Home, lines: Callable) -> None:
     catalog = opened(home)
     acquire(
-        catalog, stream="default", n=1, minimum=1, holdout=0, ttl=dt.timedelta(hours=1), now=NOW,
+        catalog, Wanted(turns=1), stream="default", holdout=0, ttl=dt.timedelta(hours=1), now=NOW,
         seed=0,
     )  # fmt: skip
     with catalog.write():

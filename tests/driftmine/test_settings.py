@@ -19,6 +19,7 @@ REFUSED = {
     "nothing near": ("[mining]\nzzz = 1", "known: detector"),
     "wrong type": ('[training]\nmax_turns = "many"', "[training] max_turns: input should be"),
     "out of bounds": ("[mining]\nthreshold = 3", "[mining] threshold: input should be less"),
+    "no language": ('[training.selection]\nlanguages = ["english"]', "should have at most 2"),
     "unknown method": ('[training]\nmethod = "ppo"', "[training] method: input should be 'drift'"),
     "broken TOML": ("[mining", "is no valid TOML"),
 }
@@ -72,6 +73,36 @@ def test_the_judges_stores_start_at_the_home(
     assert settings.mining.judge.store == str(tmp_path / "judge.sqlite")
     assert settings.training.judge.store == str(tmp_path / "a.db")
     assert settings.training.judge.max_failed_share == 0.2
+
+
+def test_folders_of_the_home_are_known_by_their_paths(tmp_path: Path) -> None:
+    path = tmp_path / "driftmine.toml"
+    (tmp_path / "own").mkdir()
+    path.write_text('[training]\npolicy = "own"\ntrust_remote_code = ["own", "org/own"]\n')
+    training = load(path).training
+    assert training.policy == str(tmp_path / "own")
+    assert training.trust_remote_code == (str(tmp_path / "own"), "org/own")
+
+
+def test_the_store_of_samples_lies_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIFTMINE_TRAINING__SAMPLER", "endpoint")
+    monkeypatch.setenv("DRIFTMINE_TRAINING__ENDPOINT__BASE_URL", "http://127.0.0.1:8000/v1")
+    training = load(tmp_path / "driftmine.toml").training
+    assert training.sampler == "endpoint"
+    assert training.endpoint.store == str(tmp_path / "samples.sqlite")
+
+
+def test_variables_reach_into_sections_of_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"LANGUAGES": '["en", "de"]', "PER_USER": "0", "FRESH_DAYS": "7", "STRATIFY": "model"}
+    for name, value in said.items():
+        monkeypatch.setenv(f"DRIFTMINE_TRAINING__SELECTION__{name}", value)
+    monkeypatch.setenv("DRIFTMINE_TRAINING__POLICY", "[not JSON")
+    training = load(Path("none.toml")).training
+    assert training.selection.languages == ("en", "de")
+    assert (training.selection.per_user, training.selection.fresh_days) == (0, 7)
+    assert (training.selection.stratify, training.policy) == ("model", "[not JSON")
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

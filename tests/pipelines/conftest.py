@@ -51,6 +51,7 @@ def driftmine() -> Callable[..., Done]:
 SMALL = {
     "MIN_TURNS": 4, "MAX_TURNS": 12, "HOLDOUT": 0.2, "MAX_NEW_TOKENS": 12,
     "MAX_PROMPT_TOKENS": 96, "MAX_LENGTH": 128, "BATCH_SIZE": 4,
+    "GATE__MAX_CUT_SHARE": 1,
 }  # fmt: skip
 
 

@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
+from tests.training.registering import register
+from training import registry
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +147,17 @@ def test_mining_again_finds_nothing_to_do(driftmine: Callable, night: dict) -> N
 def test_a_dry_run_leases_nothing(driftmine: Callable, night: dict) -> None:
     words = ("train", "--dry-run", "--home", night["home"], "--json")
     first = driftmine(*words).json()
-    assert first["batch_size"] == 12
+    batch = first["batch"]
+    assert (first["batch_size"], batch["is_enough"], len(batch["turns"])) == (12, True, 12)
+    assert sum(batch["categories"].values()) == sum(batch["nights"].values()) == 12
     assert driftmine(*words).json() == first
+    few = driftmine(*words, "--max-turns", "3").json()["batch"]
+    assert few["turns"] == batch["turns"][:3] and few["left_out"]["max_turns"] > 0
+    shown = driftmine(*words[:-1]).stdout
+    assert "The next batch" in shown and "category" in shown and "Fresh turns left out" in shown
 
 
-def test_train_and_the_registry(driftmine: Callable, night: dict) -> None:
+def test_train_and_the_registry(driftmine: Callable, night: dict, tmp_path: Path) -> None:
     home = ("--home", night["home"], "--json")
     trained = driftmine("train", "--max-turns", "8", *home)
     assert trained.exit_code == (0 if trained.json()["promoted"] else 3)
@@ -157,9 +167,50 @@ def test_train_and_the_registry(driftmine: Callable, night: dict) -> None:
     assert driftmine("models", "show", "candidate", *home).json()["version"] == version
     assert version in driftmine("models", "list", "--home", night["home"]).stdout
     assert "Gate" in driftmine("models", "show", version, "--home", night["home"]).stdout
+    shown = driftmine("models", "show", version, *home).json()
+    assert shown["damage"] == [] and shown["pruned"] is False
+    assert shown["lineage"][-1]["version"] == shown["base"]
+    assert len(shown["turns"]) == 8 and shown["changed_settings"]["max_turns"] == 8
+    assert all(turn["conversation_id"] and turn["category"] for turn in shown["turns"])
+    assert {turn["log_date"] for turn in shown["turns"]} == {night["log_date"]}
+    target = str(tmp_path / "published")
+    published = driftmine("models", "publish", version, target, "--held", *home).json()
+    assert published["version"] == version and published["turns"] == 8
+    assert driftmine("models", "prune", "--keep", "1", *home).json()["removed"] == []
+    serving = driftmine("sampler", "serve-vllm", version, "--port", "8123", *home).json()
+    assert serving["serve"][-1] and version in serving["serve"]
+    assert serving["install"][0][:3] == ["python3", "-m", "venv"]
+    assert serving["settings"]["endpoint"]["base_url"] == "http://127.0.0.1:8123/v1"
+    assert driftmine("sampler", "serve-vllm", "v9999-00000000", *home).exit_code == 2
+    page = driftmine("sampler", "serve-vllm", version, "--home", night["home"]).stdout
+    assert f"--served-model-name {version} --host 127.0.0.1 --port 8000" in page
     unknown = driftmine("models", "show", "v9999-00000000", *home)
     assert unknown.exit_code == 2
     assert "models list" in unknown.json()["message"]
+
+
+def test_a_version_that_was_pruned_is_listed_and_shown_as_such(
+    driftmine: Callable, night: dict, tmp_path: Path
+) -> None:
+    home = ("--home", shutil.copytree(night["home"], tmp_path / "home", symlinks=True))
+    models = tmp_path / "home" / "models"
+    version, newer = registry.versions(models)[0], register(models, "default-000099")
+    for alias in ("champion", "candidate"):
+        registry.set_alias(models, alias, newer)
+    (models / "history.jsonl").unlink(missing_ok=True)
+    words = ("models", "prune", "--keep", "1", *home, "--json")
+    would = driftmine(*words, "--dry-run").json()
+    assert version in would["removed"] and version in registry.versions(models)
+    assert driftmine(*words).json() == would | {"dry_run": False}
+    listed = driftmine("models", "list", *home, "--json").json()
+    assert {row["version"]: row["state"] for row in listed["pruned"]}[version] == "pruned"
+    shown = driftmine("models", "show", version, *home, "--json").json()
+    assert shown["pruned"] and shown["pruned_at"] and shown["turns"][0]["conversation_id"]
+    page = driftmine("models", "show", version, *home).stdout
+    assert "PRUNED" in page and "given up" in page
+    assert "pruned" in driftmine("models", "list", *home).stdout
+    refused = driftmine("models", "promote", version, *home)
+    assert refused.exit_code == 2 and "given up" in refused.stderr
 
 
 def test_unknown_method_is_refused(driftmine: Callable, night: dict) -> None:

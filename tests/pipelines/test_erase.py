@@ -13,6 +13,9 @@ from typer.testing import CliRunner
 from driftmine import erase as work
 from driftmine.cli import app
 from driftmine.home import Home
+from endpoint.ledger import SAMPLES, Ledger
+from endpoint.options import EndpointOptions
+from endpoint.timing import Timing
 from ingestion import job
 from ingestion.handoff import Handoff
 from ingestion.hashes import user_key
@@ -78,10 +81,16 @@ def test_a_user_is_forgotten_and_does_not_come_back(
     driftmine: Callable, home: Path, tmp_path: Path
 ) -> None:
     words = ("erase", "--user", "ann-4711", "--home", home, "--json")
+    ledger = Ledger(
+        EndpointOptions(store=str(home / "samples.sqlite")), account="a", prompt="", timing=Timing()
+    )
+    ledger.keep(f"{SAMPLES}1", "an answer to ann")
+    ledger.close()
     assert holding(home, "ann"), "there is something to erase"
     dry = driftmine(*words, "--dry-run").json()
     assert dry["dry_run"] and dry["pages"] == [str(home / "reports" / "report.html")]
     done = driftmine(*words).json()
+    assert dry["samples"] == done["samples"] == 1
     assert done["warehouse"]["nights"] == {"2026-11-01": 3}
     assert {f["table"] for f in done["warehouse"]["files"]} == {
         "turns", "conversations", "signals", "dsat_turns", "system_prompts",

@@ -10,6 +10,7 @@ import pytest
 from warehouse.catalog import Catalog
 from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion
+from warehouse.selection import Wanted
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07 [bold red]no[/] \u202egnorw\r"
 CHATS = {
@@ -119,7 +120,9 @@ def test_what_a_turn_has_trained(
 ) -> None:
     now = dt.datetime.now(dt.UTC)
     catalog = Catalog.open(home / "warehouse")
-    lease = acquire(catalog, stream="default", n=9, minimum=1, holdout=0, ttl=HOUR, now=now, seed=0)
+    lease = acquire(
+        catalog, Wanted(turns=9), stream="default", holdout=0, ttl=HOUR, now=now, seed=0
+    )
     (one,) = ask("canberra", "--json").json()["follow_ups"]
     assert one["leased"] == "default-000001"
     model = ModelVersion(

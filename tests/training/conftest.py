@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from training.examples import Example, of_dsat
 from warehouse.records import Category, DsatTurn, Message, Role
 
 NOW = dt.datetime(2025, 1, 2, 3, tzinfo=dt.UTC)
@@ -53,3 +54,9 @@ def make_turns() -> Callable[[int], list[DsatTurn]]:
         )
 
     return lambda count: [turn(n) for n in range(count)]
+
+
+@pytest.fixture(scope="session")
+def make_examples(make_turns: Callable[[int], list[DsatTurn]]) -> Callable[[int], list[Example]]:
+    """Examples of those turns."""
+    return lambda count: [of_dsat(turn) for turn in make_turns(count)]

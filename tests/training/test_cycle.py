@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from training import registry
+from tests.training.registering import register
+from training import prune, registry
 from training.options import GateOptions, TrainingOptions
 from warehouse import publish, streams
 from warehouse.catalog import Catalog
@@ -20,7 +21,8 @@ from warehouse.staging import PartitionWriter
 torch = pytest.importorskip("torch")
 
 from training import cycle  # noqa: E402
-from training.cycle import Start, TrainReport, settle, start_of, train  # noqa: E402
+from training.cycle import settle, start_of, train  # noqa: E402
+from training.report import Start, TrainReport  # noqa: E402
 
 HOUR = dt.timedelta(hours=1)
 # Limits that no small policy breaks by chance: what the gate decides is not the matter here.
@@ -156,7 +158,7 @@ def test_unguided_samples_see_the_context_alone(night: Night, models: Path) -> N
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("part", ["learn", "judge", "_manifest"])
+@pytest.mark.parametrize("part", ["learn", "judge", "manifest_of"])
 def test_a_failure_gives_the_batch_back(
     part: str,
     error: type[BaseException],
@@ -221,6 +223,31 @@ def test_a_rollback_is_not_undone_by_the_next_run(
     assert registry.current(models, "champion") == first.version
 
 
+def test_versions_of_a_trusted_base_are_trusted() -> None:
+    start = Start(source="/models/v2", parent="v2", base="org/base")
+    assert cycle._trusting(OPTIONS, start) is OPTIONS
+    trusted = replace(OPTIONS, trust_remote_code=("org/base",))
+    assert cycle._trusting(trusted, start).trust_remote_code == ("org/base", "/models/v2")
+    other = replace(OPTIONS, trust_remote_code=("org/base-2",))
+    assert cycle._trusting(other, start) is other
+
+
+def test_a_pruned_version_does_not_come_back(
+    night: Night, catalog: Catalog, models: Path, now: dt.datetime
+) -> None:
+    held = night(replace(OPTIONS, gate=replace(OPEN_GATE, min_heldout=1000)))
+    assert held is not None
+    newer = register(models, "default-000099")
+    registry.set_alias(models, "candidate", newer)
+    planned = prune.plan(models, keep=1)
+    assert planned.removed == (held.version,)
+    (models / "versions" / held.version).rename(models / "versions" / f".pruned.{held.version}")
+    settle(catalog, models, now=now)
+    assert entries(models) == [newer]
+    assert registry.pruned(models) == [held.version]
+    assert [model.version for model in streams.registered(catalog)] == [held.version]
+
+
 def test_where_a_cycle_starts(night: Night, models: Path, policy_folder: Path) -> None:
     base, other = str(policy_folder), "org/other"
     assert start_of(models, "", policy_folder) == Start(source=base, parent=base, base=base)
@@ -229,10 +256,13 @@ def test_where_a_cycle_starts(night: Night, models: Path, policy_folder: Path) -
     report = night()
     assert report is not None
     source = str(registry.folder(models, report.version))
-    champion = Start(source=source, parent=report.version, base=base)
+    served = report.version
+    champion = Start(source=source, parent=served, base=base, champion=served, champion_now=served)
     for named in ("", base, "champion", "candidate", report.version):
         assert start_of(models, named, policy_folder) == champion
-    assert start_of(models, other, policy_folder) == Start(source=other, parent=other, base=other)
+    assert start_of(models, other, policy_folder) == replace(
+        champion, source=other, parent=other, base=other
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,12 @@ from warehouse.records import DsatTurn, Message, Role
 
 torch = pytest.importorskip("torch")
 
+from tests.training.iterations import learned_from, placed  # noqa: E402
 from training.draw import draw  # noqa: E402
-from training.iteration import Stopwatch, judge, learn  # noqa: E402
+from training.examples import Example, of_dsat  # noqa: E402
+from training.iteration import judge  # noqa: E402
+from training.methods import Drift, IterDpo, Task  # noqa: E402
+from training.pairs import Filtered  # noqa: E402
 from training.policy import load  # noqa: E402
 from training.samplers.base import FinishReason, Sample  # noqa: E402
 
@@ -86,12 +90,12 @@ def odd(make_turns: Callable[[int], Turns]) -> Turns:
 def test_odd_conversations_train_under_strict_templates(
     checks: str, guided: bool, strict: Strict, odd: Turns, tmp_path: Path
 ) -> None:
-    source, folder = strict(checks), tmp_path / "learned"
+    places = placed(strict(checks), tmp_path)
     options = replace(OPTIONS, guided=guided)
-    learned = learn(source, odd, odd, options, folder, Stopwatch(), None)
-    assert learned.pairs.filtered == learned.heldout.filtered == {}
-    assert learned.update.trained == len(odd)
-    judged = judge(source, folder, learned, options)
+    learned = learned_from(places, odd, odd, options)
+    assert learned.pairs.filtered == {}
+    assert learned.update.trained == len(odd) == len(learned.held.pairs)
+    judged = judge(places, learned, options)
     assert judged.metrics is not None and judged.metrics.pairs.pairs == len(odd)
 
 
@@ -99,15 +103,29 @@ def test_odd_conversations_train_under_strict_templates(
 def test_what_a_template_refuses_is_counted_and_no_more(
     checks: str, strict: Strict, odd: Turns, tmp_path: Path
 ) -> None:
-    source = strict(checks)
+    places = placed(strict(checks), tmp_path)
     odd[0] = structs.replace(odd[0], context=(Message(role=Role.USER, content="forbidden"),))
     odd[1] = structs.replace(odd[1], answer="forbidden")
-    learned = learn(source, odd, odd[:2], OPTIONS, tmp_path / "learned", Stopwatch(), None)
+    learned = learned_from(places, odd, odd[:2], OPTIONS)
     assert learned.pairs.filtered == {"unrenderable": 2}
     assert learned.update.trained == len(odd) - 2
-    assert learned.heldout.pairs == ()
+    assert learned.held.pairs == ()
     with pytest.raises(TrainingFailed, match=r"None of 2 turns .*'unrenderable': 2.*template"):
-        learn(source, odd[:2], [], OPTIONS, tmp_path / "none", Stopwatch(), None)
+        learned_from(places, odd[:2], [], OPTIONS)
+
+
+class Scripted:
+    """A sampler that says something from a seed on, and nothing before."""
+
+    def __init__(self, from_seed: dict[Prompt, int]) -> None:
+        self.from_seed = from_seed
+        self.seeds: list[int] = []
+        self.drawn: list[int] = []
+
+    def sample(self, prompts: Sequence[Prompt], _: object, seed: int) -> list[Sample]:
+        self.seeds.append(seed)
+        self.drawn.append(len(prompts))
+        return [answer("A day." if seed >= self.from_seed[prompt] else "") for prompt in prompts]
 
 
 @pytest.mark.parametrize(
@@ -120,25 +138,55 @@ def test_samples_that_make_no_pair_are_drawn_again(
     made: int,
     policy_folder: Path,
     make_turns: Callable[[int], Turns],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     never, late, always = turns = make_turns(3)
-    seeds: list[int] = []
-    drawn: list[int] = []
-
-    def sample(_: object, prompts: Sequence[Prompt], __: object, seed: int) -> list[Sample]:
-        seeds.append(seed)
-        drawn.append(len(prompts))
-        from_seed = {never.context: 99, late.context: 9, always.context: 7}
-        return [answer("A day." if seed >= from_seed[prompt] else "") for prompt in prompts]
-
-    monkeypatch.setattr("training.draw.HfSampler.sample", sample)
-    options = replace(OPTIONS, guided=False, resample=resample, seed=7)
-    result = draw(load(str(policy_folder)), turns, options, None)
-    assert drawn == prompts_drawn
-    assert seeds == [7 + n for n in range(len(prompts_drawn))]
+    sampler = Scripted({never.context: 99, late.context: 9, always.context: 7})
+    options = replace(OPTIONS, resample=resample, seed=7)
+    method = Drift(guided=False, keep_cut_off=True)
+    tasks = [Task(example=of_dsat(turn), method=method) for turn in turns]
+    result = draw(load(str(policy_folder)), tasks, options, sampler)
+    assert sampler.drawn == prompts_drawn
+    assert sampler.seeds == [7 + n for n in range(len(prompts_drawn))]
     assert result.redrawn == sum(prompts_drawn[1:])
-    assert sum(one is not None and one.text == "A day." for one in result.samples) == made
+    found = result.pairs(slice(None))
+    assert [pair.chosen for pair in found.pairs] == ["A day."] * made
+    assert found.filtered == {"empty": 3 - made}
+
+
+def test_several_answers_are_drawn_and_ranked(
+    policy_folder: Path, make_turns: Callable[[int], Turns]
+) -> None:
+    """Only those that are missing are drawn again, and a scorer is asked once about all."""
+    asked: list[list[str]] = []
+
+    class Lengths:
+        name = "lengths"
+
+        def score(
+            self, examples: Sequence[Example], answers: Sequence[Sequence[str]]
+        ) -> list[list[float]]:
+            asked.extend([*some] for some in answers)
+            return [[float(len(one)) for one in some] for some in answers]
+
+    class Counting:
+        def __init__(self) -> None:
+            self.texts = iter(["one", "", "three days", "", "a", "", "", ""])
+
+        def sample(self, prompts: Sequence[Prompt], _: object, seed: int) -> list[Sample]:
+            return [answer(next(self.texts)) for _ in prompts]
+
+    tasks = [
+        Task(example=of_dsat(turn), method=IterDpo(draws=2, keep_cut_off=True))
+        for turn in make_turns(2)
+    ]
+    result = draw(
+        load(str(policy_folder)), tasks, replace(OPTIONS, resample=2), Counting(), Lengths()
+    )
+    assert asked == [["one", "a"], ["three days"]]
+    assert result.redrawn == 2 + 1
+    (name, pair), (_, reason) = result.made
+    assert name == "iterdpo" and reason is Filtered.EMPTY
+    assert not isinstance(pair, Filtered) and (pair.chosen, pair.rejected) == ("one", "a")
 
 
 def answer(text: str) -> Sample:

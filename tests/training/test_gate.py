@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from training.gate import decide
-from training.metrics import Metrics, PairScore, Score, Shift, shift
+from training.judging.winrate import Interval
+from training.metrics import Metrics, PairScore, Score, Shift, Slice, shift
 from training.options import GateOptions
 
 LIMITS = GateOptions()
@@ -24,13 +25,28 @@ def metrics(**changes: Any) -> Metrics:
     }
     whole: dict[str, Any] = {
         "kl": 0.1,
+        "kl_base": 0.1,
         "length_ratio": 1.05,
         "truncated_share": 0.1,
+        "truncated_rise": 0.0,
         "distinct_share": 1.0,
+        "slices": (),
+        "win_rate": None,
+        "judged_by": "",
+        "unjudged": 0,
     }
     pairs |= {name: value for name, value in changes.items() if name in pairs}
     whole |= {name: value for name, value in changes.items() if name in whole}
     return Metrics(pairs=Shift(**pairs), **whole)
+
+
+def interval(value: float, low: float, high: float) -> Interval:
+    return Interval(value=value, low=low, high=high, n=40, clusters=30)
+
+
+def canary(low: float, high: float, name: str = "format") -> tuple[Slice, ...]:
+    change = interval((low + high) / 2, low, high)
+    return (Slice(name=name, before=0.9, after=0.8, change=change),)
 
 
 CASES: dict[str, tuple[Metrics | None, float, set[str]]] = {
@@ -45,6 +61,22 @@ CASES: dict[str, tuple[Metrics | None, float, set[str]]] = {
     "answers shrink": (metrics(length_ratio=0.7), 0.0, {"shorter"}),
     "no answers at all": (metrics(length_ratio=0.0), 0.0, {"shorter"}),
     "chosen answers less likely": (metrics(chosen_change=-0.06), 0.0, {"chosen_drop"}),
+    "far from where the line began": (metrics(kl_base=5.1), 0.0, {"kl_base"}),
+    "more answers find no end": (metrics(truncated_rise=0.11), 0.0, {"truncated_rise"}),
+    "a canary worse beyond its interval": (
+        metrics(slices=canary(-0.4, -0.03)),
+        0.0,
+        {"canary_format"},
+    ),
+    "answers that satisfied less likely": (
+        metrics(slices=canary(-0.4, -0.06, "satisfied")),
+        0.0,
+        {"canary_satisfied"},
+    ),
+    "in nats the limit is another": (metrics(slices=canary(-0.4, -0.04, "satisfied")), 0.0, set()),
+    "a canary worse within it": (metrics(slices=canary(-0.4, 0.0)), 0.0, set()),
+    "judged better": (metrics(win_rate=interval(0.6, 0.51, 0.7)), 0.0, set()),
+    "judged better, not surely": (metrics(win_rate=interval(0.6, 0.5, 0.7)), 0.0, {"win_rate"}),
     "not a number": (metrics(kl=math.nan), 0.0, {"kl"}),
     "many turns without a pair": (metrics(), 0.21, {"dropped_share"}),
     "few held-out pairs": (metrics(pairs=7), 0.0, {"held_out_pairs"}),
@@ -66,6 +98,23 @@ def test_decide(figures: Metrics | None, dropped: float, failed: set[str]) -> No
 def test_a_reason_names_value_and_limit() -> None:
     (reason,) = decide(metrics(kl=9.8), dropped_share=0.0, limits=LIMITS).reasons
     assert reason == "kl: 9.8 nats an answer, the limit is 0.5"
+
+
+def test_an_objection_holds_whatever_the_figures() -> None:
+    decision = decide(metrics(), dropped_share=0.0, limits=LIMITS, objections=["ended early"])
+    assert not decision.promote
+    assert decision.reasons == ("ended early",)
+    assert all(check.ok for check in decision.checks)
+
+
+def test_pairs_that_lost_their_ends() -> None:
+    decision = decide(metrics(), dropped_share=0.0, cut_share=0.51, limits=LIMITS)
+    assert [check.name for check in decision.checks if not check.ok] == ["cut_share"]
+
+
+def test_a_win_rate_counts_only_where_a_limit_is_set() -> None:
+    lost = metrics(win_rate=interval(0.2, 0.1, 0.3))
+    assert decide(lost, dropped_share=0, limits=GateOptions(min_win_rate=None)).promote
 
 
 def score(chosen: float, rejected: float) -> PairScore:

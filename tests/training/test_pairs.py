@@ -1,14 +1,11 @@
-"""Guided prompts and the filters of pairs."""
-
-from collections.abc import Callable
+"""Why a drawn answer makes no pair."""
 
 import pytest
 
-from training.pairs import GUIDANCE, Filtered, build, guided_prompt, objection, unguided_prompt
+from training.pairs import Filtered, collect, objection
 from training.samplers.base import FinishReason, Sample
-from warehouse.records import DsatTurn, Role
+from warehouse.records import PreferencePair
 
-Turns = Callable[[int], list[DsatTurn]]
 REJECTED = "The river runs past the old mill and under the bridge."
 
 
@@ -35,34 +32,15 @@ def test_objection(text: str, finish: FinishReason, keep: bool, reason: str | No
     assert objection(sample(text, finish), REJECTED, keep_cut_off=keep) == reason
 
 
-def test_a_pair_is_stored_with_the_original_context(make_turns: Turns) -> None:
-    turns = make_turns(5)
-    samples = [
-        sample(" A better answer. "),
-        sample(""),
-        sample(turns[2].answer),
-        sample("Half an ans", FinishReason.LENGTH),
-        None,
-    ]
-    made = build(turns, samples, keep_cut_off=True)
-    assert [pair.turn_id for pair in made.pairs] == [turns[0].turn_id, turns[3].turn_id]
-    assert made.filtered == {"empty": 1, "identical": 1, "unrenderable": 1}
-    assert made.cut_off == 1
-    assert made.pairs[0].prompt == turns[0].context
-    assert made.pairs[0].chosen == "A better answer."
-    assert made.pairs[0].rejected == turns[0].answer
+def test_an_answer_without_a_logged_one_beside_it() -> None:
+    assert objection(sample("Anything."), None, keep_cut_off=False) is None
+    assert objection(sample(" "), None, keep_cut_off=False) is Filtered.EMPTY
 
 
-def test_every_turn_needs_its_sample(make_turns: Turns) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        build(make_turns(2), [sample("one")], keep_cut_off=True)
-
-
-def test_a_guided_prompt_ends_with_feedback_and_instruction(make_turns: Turns) -> None:
-    (turn,) = make_turns(1)
-    prompt = guided_prompt(turn)
-    assert prompt[:-2] == turn.context == unguided_prompt(turn)
-    assert [m.role for m in prompt[-2:]] == [Role.ASSISTANT, Role.USER]
-    assert prompt[-2].content == turn.answer
-    assert prompt[-1].content.startswith(turn.feedback)
-    assert prompt[-1].content.endswith(GUIDANCE)
+def test_what_came_of_a_batch_is_counted() -> None:
+    pair = PreferencePair(turn_id="t", prompt=(), chosen="a", rejected="b")
+    made = [("drift", pair), ("drift", Filtered.EMPTY), ("seed", pair), ("drift", Filtered.EMPTY)]
+    found = collect(made, cut_off=1)
+    assert found.pairs == (pair, pair)
+    assert (found.filtered, found.by_method) == ({"empty": 2}, {"drift": 1, "seed": 1})
+    assert found.cut_off == 1

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from training.pairs import GUIDANCE, guided_prompt
+from training.examples import of_dsat
+from training.methods import guided_prompt
+from training.pairs import GUIDANCE
 from training.prompts import Prompt
 from training.samplers.base import FinishReason, Sampling
 from warehouse.errors import PolicyUnusable, TrainingFailed
@@ -98,7 +100,7 @@ def test_the_tiny_policy_has_an_answer_to_long_prompts(
 ) -> None:
     tiny.make(tmp_path, 0)
     samples = HfSampler(policy=load(str(tmp_path))).sample(
-        [guided_prompt(turn) for turn in make_turns(40)],
+        [guided_prompt(of_dsat(turn)) for turn in make_turns(40)],
         replace(WARM, max_prompt_tokens=384, batch=40),
         seed=0,
     )
@@ -159,6 +161,17 @@ def test_greedy_batches_answer_as_plain_generate_does(policy: Policy) -> None:
         assert sample.text == policy.tokenizer.decode(sample.tokens, skip_special_tokens=True)
 
 
+def test_log_probabilities_are_the_policy_s_own_however_it_is_drawn(policy: Policy) -> None:
+    samples = HfSampler(policy=policy).sample(PROMPTS, replace(WARM, max_new_tokens=40), seed=3)
+    assert len({len(sample.tokens) for sample in samples}) > 1, "of different lengths, so padded"
+    for sample in samples:
+        ids = torch.tensor([sample.prompt + sample.tokens])
+        with torch.no_grad():
+            logits = policy.model(ids).logits[0, len(sample.prompt) - 1 : -1]
+        own = logits.log_softmax(-1).gather(1, torch.tensor(sample.tokens)[:, None]).sum()
+        assert sample.logp == pytest.approx(float(own), abs=1e-3)
+
+
 def test_the_same_seed_draws_the_same(policy: Policy) -> None:
     sampler = HfSampler(policy=policy)
     before = torch.random.get_rng_state()
@@ -181,7 +194,7 @@ def test_finish_reasons(policy: Policy) -> None:
     samples = HfSampler(policy=policy).sample(
         ask(*"abcdefgh") * 4, replace(WARM, temperature=5.0, top_p=1, max_new_tokens=60), seed=0
     )
-    assert {sample.finish_reason for sample in samples} == set(FinishReason)
+    assert {s.finish_reason for s in samples} == {FinishReason.STOP, FinishReason.LENGTH}
     for sample in samples:
         stopped = sample.finish_reason is FinishReason.STOP
         assert stopped == (sample.tokens[-1] == end)
@@ -195,7 +208,7 @@ def test_a_cut_prompt_keeps_feedback_and_instruction(
     (turn,) = make_turns(1)
     limit = len(GUIDANCE) + len(turn.feedback) + 60
     (sample,) = HfSampler(policy=policy).sample(
-        [guided_prompt(turn)], replace(GREEDY, max_prompt_tokens=limit), seed=0
+        [guided_prompt(of_dsat(turn))], replace(GREEDY, max_prompt_tokens=limit), seed=0
     )
     assert sample.prompt_cut
     assert len(sample.prompt) == limit
@@ -204,12 +217,34 @@ def test_a_cut_prompt_keeps_feedback_and_instruction(
     assert turn.answer[-10:] in seen
 
 
+def test_prompts_of_like_length_are_drawn_together_padded_on_the_left(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[int], list[int]]] = []
+    generate = policy.model.generate
+
+    def spied(input_ids: Any, attention_mask: Any, **others: Any) -> Any:
+        seen.extend(zip(attention_mask.tolist(), input_ids.tolist(), strict=True))
+        return generate(input_ids=input_ids, attention_mask=attention_mask, **others)
+
+    monkeypatch.setattr(policy.model, "generate", spied)
+    samples = HfSampler(policy=policy).sample(PROMPTS, replace(GREEDY, batch=2), seed=0)
+    assert [sum(mask) for mask, _ in seen] == sorted(len(s.prompt) for s in samples)
+    for mask, ids in seen:
+        padding = len(mask) - sum(mask)
+        assert mask == [0] * padding + [1] * sum(mask)
+        assert set(ids[:padding]) <= {policy.tokenizer.pad_token_id}
+    assert [seen[i][0][0] for i in (1, 3)] == [1, 1], "the longest of a batch needs no padding"
+
+
 def test_batches_are_halved_until_they_fit(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = HfSampler(policy=policy).sample(PROMPTS, GREEDY, seed=0)
     _limit_memory(policy, monkeypatch, rows=1)
     told: list[tuple[int, int, str]] = []
     halved = HfSampler(policy=policy, progress=lambda *step: told.append(step))
-    assert halved.sample(PROMPTS, GREEDY, seed=0) == whole
+    again = halved.sample(PROMPTS, GREEDY, seed=0)
+    assert [s.logp for s in again] == pytest.approx([s.logp for s in whole], abs=1e-4)
+    assert [replace(s, logp=None) for s in again] == [replace(s, logp=None) for s in whole]
     assert told == [(n, 4, "sample") for n in (1, 2, 3, 4)]
 
 

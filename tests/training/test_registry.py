@@ -1,53 +1,13 @@
 """The registry: whole versions or none, aliases that move in one step, and back."""
 
-import datetime as dt
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.training.registering import HELD, NOW, REPORT, manifest, register
 from training import registry
-from training.manifest import Manifest
 from warehouse.errors import PolicyUnusable, TrainingFailed
-
-NOW = dt.datetime(2025, 1, 2, tzinfo=dt.UTC)
-REPORT = {
-    "pairs": 9,
-    "promoted": True,
-    "gate": {
-        "promote": True,
-        "reasons": [],
-        "checks": [{"name": "kl", "value": 0.1, "limit": 0.5, "ok": True}],
-    },
-}
-HELD = {"promote": False, "reasons": ["kl: 9.8"], "checks": []}
-
-
-def manifest(version: str, batch_id: str, report: dict[str, Any] = REPORT) -> Manifest:
-    return Manifest(
-        version=version,
-        parent="/policies/base",
-        parent_digest="0" * 64,
-        base="/policies/base",
-        created_at=NOW,
-        settings={"method": "drift", "seed": 0},
-        guidance="guided_v1",
-        batch_id=batch_id,
-        snapshot=3,
-        turn_ids=("a", "b"),
-        report=report,
-        files={},
-    )
-
-
-def register(models: Path, batch_id: str, report: dict[str, Any] = REPORT) -> str:
-    version = registry.next_version(models, batch_id)
-    with registry.staging(models, batch_id) as staged:
-        (staged / "model.safetensors").write_bytes(batch_id.encode())
-        registry.seal(staged, manifest(version, batch_id, report))
-        registry.reveal(models, staged, version)
-    return version
 
 
 def hidden(models: Path) -> list[Path]:
@@ -148,6 +108,24 @@ def test_what_the_gate_held_is_not_promoted(tmp_path: Path) -> None:
     with pytest.raises(PolicyUnusable, match=rf"{version}: held by its gate \(kl: 9.8\)"):
         registry.promote(tmp_path, version, now=NOW)
     assert registry.history(tmp_path) == []
+
+
+def test_what_was_changed_is_not_promoted(tmp_path: Path) -> None:
+    version = register(tmp_path, "default-000001")
+    (registry.folder(tmp_path, version) / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(PolicyUnusable, match=rf"{version}: not what .*model.safetensors: changed"):
+        registry.promote(tmp_path, version, now=NOW)
+    assert registry.history(tmp_path) == []
+
+
+def test_a_champion_that_was_changed_is_not_rolled_back_to(tmp_path: Path) -> None:
+    one, two = (register(tmp_path, f"default-{n:06d}") for n in range(2))
+    for version in (one, two):
+        registry.promote(tmp_path, version, now=NOW)
+    (registry.folder(tmp_path, one) / "own.py").write_bytes(b"")
+    with pytest.raises(PolicyUnusable, match="own.py: not in the manifest.*from a copy"):
+        registry.rollback(tmp_path, now=NOW)
+    assert registry.current(tmp_path, "champion") == two
 
 
 def test_a_move_on_record_is_carried_out_later(

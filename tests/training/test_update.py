@@ -1,6 +1,8 @@
 """The DPO step: TRL's traps, one by one, and the scores that judge it."""
 
 import math
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,17 @@ import pytest
 from msgspec import structs
 
 from training.metrics import shift
-from training.options import TrainingOptions
+from training.options import LoraOptions, StopOptions, TrainingOptions
 from warehouse.errors import TrainingFailed
 from warehouse.records import DsatTurn, Message, PreferencePair, Role
 
 torch = pytest.importorskip("torch")
 
-from training import diagnostics, update  # noqa: E402
+from training import diagnostics, passes, update  # noqa: E402
+from training.checkpoints import newest  # noqa: E402
+from training.look import looker  # noqa: E402
 from training.policy import Policy, load  # noqa: E402
+from training.watch import Look  # noqa: E402
 
 OPTIONS = TrainingOptions(
     max_length=256, max_prompt_tokens=128, batch_size=4, learning_rate=1e-4, seed=3
@@ -73,13 +78,13 @@ def test_the_second_iteration_starts_at_0_too(trained: Policy, pairs: Pairs) -> 
 def test_another_reference_is_noticed(
     trained: Policy, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Moved(update.DPOTrainer):  # type: ignore[misc]
+    class Moved(update._Trainer):  # type: ignore[misc]
         def __init__(self, **others: Any) -> None:
             super().__init__(**others)
             with torch.no_grad():
                 self.model.lm_head.weight.mul_(1.1)
 
-    monkeypatch.setattr(update, "DPOTrainer", Moved)
+    monkeypatch.setattr(update, "_Trainer", Moved)
     with pytest.raises(TrainingFailed, match=r"margin starts at .* must be 0"):
         update.update(trained, pairs, OPTIONS)
 
@@ -87,11 +92,11 @@ def test_another_reference_is_noticed(
 def test_a_loss_that_is_no_number_ends_the_update(
     trained: Policy, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken(update.DPOTrainer):  # type: ignore[misc]
+    class Broken(update._Trainer):  # type: ignore[misc]
         def compute_loss(self, *args: Any, **others: Any) -> Any:
             return super().compute_loss(*args, **others) * math.nan
 
-    monkeypatch.setattr(update, "DPOTrainer", Broken)
+    monkeypatch.setattr(update, "_Trainer", Broken)
     with pytest.raises(TrainingFailed, match=r"loss is nan at step 1 of 3.*learning_rate"):
         update.update(trained, pairs, OPTIONS)
 
@@ -102,6 +107,204 @@ def test_the_same_seed_gives_the_same_weights(policy_folder: Path, pairs: Pairs)
         update.update(each, pairs, OPTIONS)
     others = weights(again)
     assert all(torch.equal(tensor, others[name]) for name, tensor in weights(first).items())
+
+
+def test_a_run_that_was_killed_is_gone_on_with_to_the_bit(
+    policy_folder: Path, pairs: Pairs, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, checkpoint_steps=1, epochs=2)
+    whole, killed, again = (load(str(policy_folder)) for _ in range(3))
+    straight = update.update(whole, pairs, options)
+
+    def kill(done: int, total: int, _: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        update.update(killed, pairs, options, work=tmp_path, progress=kill)
+    resumed = update.update(again, pairs, options, work=tmp_path)
+    assert (straight.resumed_at, straight.steps) == (0, 6)
+    assert resumed.resumed_at == 2 and resumed.start_margin == 0.0
+    assert resumed.curve == straight.curve, "the steps before the kill are told too"
+    expected = weights(whole)
+    assert all(torch.equal(one, expected[name]) for name, one in weights(again).items())
+
+
+DAMAGE = {
+    "no state": lambda at: (at / "trainer_state.json").unlink(),
+    "half a state": lambda at: (at / "trainer_state.json").write_text('{"epoch": 1'),
+    "half of the weights": lambda at: os.truncate(at / "model.safetensors", 5000),
+    "half of the optimizer": lambda at: os.truncate(at / "optimizer.pt", 5000),
+    "no optimizer": lambda at: [(at / n).unlink() for n in ("optimizer.pt", "scheduler.pt")],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_checkpoint_is_left_for_the_one_before(
+    damage: Callable[[Path], object], checkpoints: Path, tmp_path: Path
+) -> None:
+    work = Path(shutil.copytree(checkpoints, tmp_path / "work"))
+    assert newest(work) == str(work / "checkpoint-3")
+    shutil.copytree(work / "checkpoint-3", work / "checkpoint-10")
+    damage(work / "checkpoint-10")
+    assert newest(work) == str(work / "checkpoint-3")
+    assert not (work / "checkpoint-10").exists()
+    damage(work / "checkpoint-3")
+    assert newest(work) is None
+
+
+@pytest.fixture(scope="module")
+def checkpoints(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("checkpoints")
+    prompt = (Message(role=Role.USER, content="Hi"),)
+    pairs = [
+        PreferencePair(turn_id=str(n), prompt=prompt, chosen="a", rejected="b") for n in range(3)
+    ]
+    options = replace(OPTIONS, batch_size=1, checkpoint_steps=1)
+    update.update(load(str(policy_folder)), pairs, options, work=work)
+    return work
+
+
+def test_reference_log_probabilities_are_computed_once(
+    policy_folder: Path, pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(OPTIONS, checkpoint_steps=0)
+    computed: list[int] = []
+    before = update._Trainer._computed
+
+    def count(self: Any, dataset: Any, batch_size: int) -> Any:
+        computed.append(len(dataset))
+        return before(self, dataset, batch_size)
+
+    monkeypatch.setattr(update._Trainer, "_computed", count)
+    first, again, other = (load(str(policy_folder)) for _ in range(3))
+    update.update(first, pairs, options, work=tmp_path)
+    update.update(again, pairs, options, work=tmp_path)
+    assert computed == [10]
+    expected = weights(first)
+    assert all(torch.equal(one, expected[name]) for name, one in weights(again).items())
+    with torch.no_grad():
+        other.model.lm_head.weight.mul_(1.1)  # another policy: its reference is another too
+    assert update.update(other, pairs, options, work=tmp_path).start_margin == 0.0
+    assert computed == [10, 10]
+
+
+def test_a_step_is_cut_into_equal_parts_that_fit(trained: Policy, pairs: Pairs) -> None:
+    whole = update.update(load(trained.source), pairs, OPTIONS)
+    parts = update.update(trained, pairs, replace(OPTIONS, max_pass_tokens=700))
+    assert (whole.pass_pairs, parts.pass_pairs) == (4, 2)
+    # The same steps but for float32's rounding, and the NLL term's mean over tokens.
+    assert [step.loss for step in parts.curve] == pytest.approx(
+        [step.loss for step in whole.curve], rel=1e-4
+    )
+
+
+FITS = {
+    "all": (100, 4, 800, 4),
+    "half": (100, 4, 799, 2),
+    "one": (100, 4, 399, 1),
+    "not even one": (1000, 4, 64, 1),
+    "a prime number": (100, 5, 900, 1),
+}
+
+
+@pytest.mark.parametrize("longest, batch, most, expected", FITS.values(), ids=FITS)
+def test_pass_pairs(longest: int, batch: int, most: int, expected: int) -> None:
+    options = replace(OPTIONS, max_length=2048, batch_size=batch, max_pass_tokens=most)
+    assert passes.pass_pairs(longest, options) == expected
+
+
+def test_an_adapter_is_trained_and_then_part_of_the_policy(
+    trained: Policy, pairs: Pairs, tmp_path: Path
+) -> None:
+    before = weights(trained)
+    options = replace(OPTIONS, lora=LoraOptions(rank=4), learning_rate=1e-2)
+    first = update.update(trained, pairs, options)
+    assert first.start_margin == 0.0 and first.last_loss < first.first_loss
+    trained.save(tmp_path)
+    again = load(str(tmp_path))
+    assert weights(again).keys() == before.keys(), "no layer of an adapter is left"
+    moved = [name for name, one in weights(again).items() if not torch.equal(one, before[name])]
+    assert moved and all("proj" in name for name in moved), "linear layers alone"
+    # The second iteration's reference is the policy with the first one's adapter in it.
+    assert update.update(again, pairs, options).start_margin == 0.0
+
+
+def test_an_update_that_leaves_every_limit_behind_is_ended(trained: Policy, pairs: Pairs) -> None:
+    def look(step: int) -> Look:
+        return Look(step=step, kl=9.0 * step, length_ratio=1.0, chosen_change=0.0)
+
+    options = replace(OPTIONS, epochs=4, stop=StopOptions(looks=11, max_kl=20))
+    report = update.update(trained, pairs, options, look=look)
+    assert [one.step for one in report.looks] == [1, 2, 3]
+    assert report.steps == 3 == len(report.curve)
+    assert report.stopped == ("kl: 27 nats an answer, the limit is 20",)
+
+
+LOOKS = {
+    "as before": (0.0, 1.0, 0.0, []),
+    "shorter": (0.0, 0.2, 0.5, []),
+    "far": (5.1, 1.0, 0.0, ["kl"]),
+    "long": (0.0, 2.1, 0.0, ["length_ratio"]),
+    "falling": (0.0, 1.0, -0.6, ["chosen_drop"]),
+    "not a number": (math.nan, 1.0, math.nan, ["kl", "chosen_drop"]),
+}
+
+
+@pytest.mark.parametrize("kl, length, chosen, broken", LOOKS.values(), ids=LOOKS)
+def test_looks(kl: float, length: float, chosen: float, broken: list[str]) -> None:
+    look = Look(step=1, kl=kl, length_ratio=length, chosen_change=chosen)
+    assert [line.split(":")[0] for line in look.objections(StopOptions())] == broken
+
+
+def test_a_look_measures_how_far_a_policy_has_come(trained: Policy, pairs: Pairs) -> None:
+    options = replace(OPTIONS, max_new_tokens=8)
+    look = looker(trained, pairs, options)
+    assert look is not None
+    now = look(0)
+    assert (now.kl, now.length_ratio, now.chosen_change) == (0.0, 1.0, 0.0)
+    update.update(trained, pairs, replace(options, learning_rate=1e-3))
+    later = look(3)
+    # Steps as long as these make even what is to be preferred less likely.
+    assert later.kl > 1 and later.chosen_change < -0.1
+    assert looker(trained, (), options) is None
+    assert looker(trained, pairs, replace(options, stop=StopOptions(looks=0))) is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_loss_is_that_of_trl_alone(policy_folder: Path, pairs: Pairs, tmp_path: Path) -> None:
+    """The same pairs in the same order through TRL as its manual has it: the same trajectory."""
+    options = replace(OPTIONS, checkpoint_steps=0, epochs=2)
+    ours = update.update(load(str(policy_folder)), pairs, options)
+    plain = load(str(policy_folder))
+    lengths = [passes.tokens(plain, pair) for pair in pairs]
+    order = passes.bucketed(lengths, options.batch_size, options.seed)
+    trainer = update.DPOTrainer(
+        model=plain.model,
+        ref_model=load(str(policy_folder)).model,
+        args=update.DPOConfig(
+            output_dir=str(tmp_path), loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.001],
+            beta=0.1, max_length=256, learning_rate=1e-4, warmup_steps=0.1, optim="rmsprop",
+            lr_scheduler_type="linear", num_train_epochs=2, per_device_train_batch_size=4,
+            train_sampling_strategy="sequential", seed=3, use_cpu=True, bf16=False,
+            activation_checkpointing=False, dataloader_pin_memory=False, save_strategy="no",
+            report_to="none", disable_tqdm=True, logging_steps=1,
+        ),
+        train_dataset=update.datasets.Dataset.from_list([passes.row(pairs[i]) for i in order]),
+        processing_class=plain.tokenizer,
+    )  # fmt: skip
+    trainer.remove_callback(update.PrinterCallback)
+    trainer.train()
+    theirs = [logs["loss"] for logs in trainer.state.log_history if "loss" in logs]
+    assert [step.loss for step in ours.curve] == pytest.approx(theirs, abs=1e-6)
+    assert [step.step for step in ours.curve] == list(range(1, 7))
+
+
+def test_curves_for_tensorboard(trained: Policy, pairs: Pairs, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    update.update(trained, pairs, OPTIONS, curves=tmp_path / "runs")
+    (events,) = (tmp_path / "runs").rglob("events.out.tfevents.*")
+    assert b"rewards/margins" in events.read_bytes()
 
 
 def test_what_cannot_be_trained_is_counted(trained: Policy, pairs: Pairs) -> None:

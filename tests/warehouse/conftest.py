@@ -19,6 +19,7 @@ from warehouse.records import (
     SignalKind,
     SystemPrompt,
 )
+from warehouse.selection import Wanted
 
 SMALL = {"detector": "small", "detector_version": "7"}
 LAST_WEEK = dt.date(2026, 11, 12)
@@ -73,7 +74,7 @@ def filled(new_store, tmp_path_factory):
 
 def train(store) -> None:
     lease = acquire(
-        store.catalog, stream="default", n=1, minimum=1, holdout=0, ttl=dt.timedelta(hours=1),
+        store.catalog, Wanted(turns=1), stream="default", holdout=0, ttl=dt.timedelta(hours=1),
         now=store.now, seed=0,
     )  # fmt: skip
     model = ModelVersion(

@@ -11,6 +11,7 @@ from warehouse.leases import acquire, finish, reuse
 from warehouse.manifest import ModelVersion
 from warehouse.query import connect, snapshot
 from warehouse.records import Message, Role, SystemPrompt
+from warehouse.selection import Wanted
 from warehouse.tables import files
 from warehouse.upkeep.collect import collect, due, oldest_readable
 
@@ -45,10 +46,9 @@ def on_disk(store) -> set[str]:
 
 def lease(store, **options):
     words = {
-        "stream": "default", "n": 9, "minimum": 1, "holdout": 0.0, "ttl": DAY, "now": store.now,
-        "seed": 0,
+        "stream": "default", "holdout": 0.0, "ttl": DAY, "now": store.now, "seed": 0,
     }  # fmt: skip
-    return acquire(store.catalog, **words | options)
+    return acquire(store.catalog, Wanted(turns=9), **words | options)
 
 
 def finished(store, taken, version: str = "v1", *, promoted: bool = True) -> None:

@@ -10,6 +10,7 @@ from warehouse.leases import acquire, finish, heartbeat, release, reuse
 from warehouse.manifest import ModelVersion
 from warehouse.query import refresh_if_stale
 from warehouse.records import Category, SignalKind
+from warehouse.selection import Wanted
 from warehouse.tables import models
 
 BEFORE, LATER = dt.date(2026, 11, 19), dt.date(2026, 11, 21)
@@ -124,8 +125,8 @@ def test_the_rate_is_of_the_commit_that_the_signals_are_of(store) -> None:
 
 
 def lease(store, stream: str, **options):
-    defaults = {"n": 2, "minimum": 1, "holdout": 0, "ttl": HOUR, "now": store.now, "seed": 0}
-    return acquire(store.catalog, stream=stream, **defaults | options)
+    defaults = {"holdout": 0, "ttl": HOUR, "now": store.now, "seed": 0}
+    return acquire(store.catalog, Wanted(turns=2), stream=stream, **defaults | options)
 
 
 def model(batch: str, version: str, parent: str | None = None) -> ModelVersion:

@@ -22,6 +22,7 @@ from warehouse.ledger import published
 from warehouse.live import live
 from warehouse.manifest import ModelVersion, apply, read_all
 from warehouse.query import snapshot, watermark
+from warehouse.selection import Wanted
 from warehouse.tables import metadata
 
 pytestmark = pytest.mark.databases
@@ -108,7 +109,7 @@ def test_everything_reads_as_it_did(migrated) -> None:
         (4, ""), (1, ""), (4, ""),
     ]  # fmt: skip
     assert watermark(migrated.catalog, "mine") == migrated.night
-    assert migrated.sql("SELECT commit_id, schema_version FROM warehouse_info") == [(10, 3)]
+    assert migrated.sql("SELECT commit_id, schema_version FROM warehouse_info") == [(10, 4)]
 
 
 def test_every_former_commit_can_be_read_again(migrated) -> None:
@@ -148,7 +149,7 @@ def test_leases_go_on_and_nothing_is_trained_on_twice(migrated) -> None:
     )  # fmt: skip
     finish(migrated.catalog, lease, model, now)
     rest = acquire(
-        migrated.catalog, stream="default", n=99, minimum=1, holdout=0, ttl=HOUR, seed=0,
+        migrated.catalog, Wanted(turns=99), stream="default", holdout=0, ttl=HOUR, seed=0,
         now=now + 24 * HOUR,
     )  # fmt: skip
     assert rest.batch_id == "default-000004"

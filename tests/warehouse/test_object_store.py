@@ -12,6 +12,7 @@ from warehouse.errors import CatalogMismatch, CorruptStaging, MissingExtra, Sett
 from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion, read_all
 from warehouse.query import connect, live_files, snapshot
+from warehouse.selection import Wanted
 from warehouse.staging import verify
 from warehouse.store import open_store, remove
 from warehouse.upkeep.check import damaged_files, wrong_books
@@ -63,7 +64,7 @@ def test_a_connection_reads_no_other_object(remote) -> None:
 def test_a_batch_is_leased_and_its_model_registered(remote) -> None:
     remote.publish("1", remote.stage("dsat_turns", "rules@1", [remote.dsat(1), remote.dsat(2)]))
     lease = acquire(
-        remote.catalog, stream="s", n=9, minimum=1, holdout=0.0, ttl=dt.timedelta(hours=1),
+        remote.catalog, Wanted(turns=9), stream="s", holdout=0.0, ttl=dt.timedelta(hours=1),
         now=remote.now, seed=0,
     )  # fmt: skip
     assert lease is not None and len(lease.turns) == 2

@@ -17,6 +17,7 @@ from warehouse.leases import acquire, finish, heartbeat
 from warehouse.manifest import FOLDER, Manifest, ModelVersion
 from warehouse.rebuild import Rebuilt, rebuild
 from warehouse.schema import Partition
+from warehouse.selection import Wanted
 from warehouse.streams import fresh, held
 from warehouse.tables import files, schema_version
 from warehouse.upkeep.collect import collect, due
@@ -275,7 +276,7 @@ def test_superseded_files_that_are_gone_are_said_to_be(filled) -> None:
 
 def take(store, n: int):
     return acquire(
-        store.catalog, stream="default", n=n, minimum=1, holdout=0, ttl=HOUR, now=store.now, seed=0
+        store.catalog, Wanted(turns=n), stream="default", holdout=0, ttl=HOUR, now=store.now, seed=0
     )
 
 

@@ -11,6 +11,7 @@ from warehouse.errors import SettingsError
 from warehouse.leases import acquire, finish, reuse
 from warehouse.manifest import ModelVersion
 from warehouse.records import Category, Role, SignalKind, SystemPrompt
+from warehouse.selection import Wanted
 from warehouse.trail import trail
 
 LATER = dt.date(2026, 11, 21)
@@ -69,8 +70,8 @@ def test_a_model_and_all_that_were_trained_from_it(store) -> None:
         store.stage("turns", "a", said(store, range(3))),
         store.stage("dsat_turns", "rules@1", [store.dsat(2, conversation_id="c")]),
     )
-    drawn = {"n": 2, "minimum": 1, "holdout": 0, "ttl": HOUR, "now": store.now, "seed": 0}
-    lease = acquire(store.catalog, stream="default", **drawn)
+    drawn = {"holdout": 0, "ttl": HOUR, "now": store.now, "seed": 0}
+    lease = acquire(store.catalog, Wanted(turns=2), stream="default", **drawn)
     assert trail(store.catalog, "c", now=store.now).leased == {"turn-2": lease.batch_id}
     assert trail(store.catalog, "c", now=store.now + 2 * HOUR).leased == {}
     for i, parent in enumerate([None, "v0", "v1"]):
@@ -102,7 +103,7 @@ def test_an_id_that_is_not_one(store, name: str, says: str) -> None:
 def sql_place(new_store, tmp_path_factory):
     store = new_store(tmp_path_factory.mktemp("place"))
     with store.catalog.read() as connection, candidates(connection, store.catalog) as found:
-        yield lambda name: found._duckdb.execute("SELECT place(?)", [name]).fetchone()[0]
+        yield lambda name: found.duckdb.execute("SELECT place(?)", [name]).fetchone()[0]
     store.catalog.close()
 
 

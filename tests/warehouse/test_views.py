@@ -63,8 +63,8 @@ COLUMNS = {
         "batch_id", "stream", "state", "turns", "snapshot", "created_at", "expires_at", "reuses",
     ],
     "lineage": [
-        "turn_id", "stream", "batch_id", "model_version", "parent", "promoted", "trained_at",
-        "user_key",
+        "turn_id", "kind", "stream", "batch_id", "model_version", "parent", "promoted",
+        "trained_at", "user_key",
     ],
     "runs": [
         "run_id", "stage", "log_date", "state", "started_at", "ended_at", "commit_id", "counts",

@@ -16,7 +16,8 @@ class FinishReason(StrEnum):
     """Why an answer ended."""
 
     STOP = "stop"  # the policy ended it
-    LENGTH = "length"  # max_new_tokens ended it
+    LENGTH = "length"  # max_new_tokens ended it, or nobody knows what
+    REFUSED = "refused"  # none came whole: whoever serves the policy withheld it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class Sample:
     tokens: tuple[int, ...]  # token ids of the answer, with the one that ended it
     finish_reason: FinishReason
     prompt_cut: bool  # the prompt was longer than max_prompt_tokens
+    # Nats, of all `tokens` together, by the policy itself: at temperature 1 and top_p 1, however
+    # they were drawn. None where the sampler does not know it.
+    logp: float | None = None
 
 
 class Sampler(Protocol):

@@ -4,14 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from training.policy import Policy, quiet
 from training.prompts import Fitted, Prompt, fit
 from training.samplers.base import FinishReason, Progress, Sample, Sampling
 from warehouse.errors import TrainingFailed
+
+
+class _Answer(NamedTuple):
+    tokens: tuple[int, ...]
+    logp: float
+
+
+class _LogProbabilities(LogitsProcessor):  # type: ignore[misc]
+    """Hears the policy's own logits, before temperature and top_p, and changes nothing.
+
+    One step's are kept at a time: all of them would take memory of tokens x vocabulary.
+    """
+
+    def __init__(self) -> None:
+        self._last: torch.Tensor | None = None  # [batch, vocabulary], of the token to come
+        self._drawn: list[torch.Tensor] = []  # [batch], a step
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._hear(input_ids)
+        self._last = scores.float().log_softmax(-1)
+        return scores
+
+    def _hear(self, ids: torch.Tensor) -> None:
+        if self._last is not None:
+            self._drawn.append(self._last.gather(1, ids[:, -1:])[:, 0])
+
+    def until(self, ids: torch.Tensor) -> torch.Tensor:
+        """Of every drawn token, [batch, steps]; `ids` are those that `generate` ended with."""
+        self._hear(ids)
+        return torch.stack(self._drawn, 1).cpu()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +61,7 @@ class HfSampler:
         fitted = [fit(p, parameters.max_prompt_tokens, self.policy.prompt_size) for p in prompts]
         asked = [self.policy.prompt_ids(one.prompt) for one in fitted]
         order = sorted(range(len(asked)), key=lambda i: len(asked[i]))
-        drawn: dict[int, tuple[int, ...]] = {}
+        drawn: dict[int, _Answer] = {}
         size = parameters.batch
         # generate draws from the global generators and takes none of its own.
         with torch.random.fork_rng(), quiet():
@@ -47,19 +78,25 @@ class HfSampler:
                     self.progress(len(drawn), len(order), "sample")
         return [self._sample(fitted[i], asked[i], drawn[i]) for i in range(len(asked))]
 
-    def _generate(self, asked: list[list[int]], parameters: Sampling) -> list[tuple[int, ...]]:
+    def _generate(self, asked: list[list[int]], parameters: Sampling) -> list[_Answer]:
         policy, width = self.policy, max(map(len, asked))
         pad = policy.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in asked])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in asked])
+        heard = _LogProbabilities()
         with policy.computing():
             grown = policy.model.generate(
                 input_ids=ids.to(policy.device),
                 attention_mask=mask.to(policy.device),
                 generation_config=self._config(parameters),
+                logits_processor=LogitsProcessorList([heard]),
             )
-        ends = _end_ids(policy)
-        return [_up_to_end(row[width:].tolist(), ends) for row in grown]
+        ends, logps = _end_ids(policy), heard.until(grown)
+        answers = [_up_to_end(row[width:].tolist(), ends) for row in grown]
+        return [
+            _Answer(tokens, float(row[: len(tokens)].sum()))
+            for tokens, row in zip(answers, logps, strict=True)
+        ]
 
     def _config(self, parameters: Sampling) -> GenerationConfig:
         # What is left out would be filled from the policy's own file; a top_k or a repetition
@@ -83,7 +120,8 @@ class HfSampler:
             **drawing,
         )
 
-    def _sample(self, fitted: Fitted, asked: list[int], tokens: tuple[int, ...]) -> Sample:
+    def _sample(self, fitted: Fitted, asked: list[int], answer: _Answer) -> Sample:
+        tokens = answer.tokens
         stopped = bool(tokens) and tokens[-1] in _end_ids(self.policy)
         return Sample(
             text=self.policy.tokenizer.decode(tokens, skip_special_tokens=True),
@@ -91,6 +129,7 @@ class HfSampler:
             tokens=tokens,
             finish_reason=FinishReason.STOP if stopped else FinishReason.LENGTH,
             prompt_cut=fitted.cut,
+            logp=answer.logp,
         )
 
 

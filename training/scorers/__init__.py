@@ -1,1 +1,1 @@
-"""Scorers: ways to say how good an answer is."""
+"""Scorers: what tells a better answer from a worse one."""

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from warehouse.records import DsatTurn
+from training.examples import Example
 
 
 class Scorer(Protocol):
-    """Ranks answers. Scores of one scorer compare with each other, and with nobody else's."""
+    """Says how good answers are."""
 
     @property
     def name(self) -> str:
-        """What scores, for manifests and reports."""
-        ...
+        """As manifests and reports call it."""
 
     def score(
-        self, turns: Sequence[DsatTurn], answers: Sequence[Sequence[str]]
+        self, examples: Sequence[Example], answers: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """A score for each answer; higher is better. NaN where it cannot say: callers count those.
+        """A score for every answer: `answers[i]` are some to `examples[i].prompt`.
 
-        answers[i] are candidates for the answer to turns[i].context, any number of them; the
-        scores have the same shape.
+        Higher is better; scores of two scorers do not compare. NaN where it cannot say: callers
+        count those.
         """
         ...

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from endpoint.outcome import Unanswered
+from training.examples import Example
 from training.judging.judge import Judge, Progress
 from training.judging.questions import Candidate, rate_prompt
-from warehouse.records import DsatTurn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +25,15 @@ class JudgedScorer:
         return f"judged:{self.judge.model}:{rate_prompt().id}"
 
     def score(
-        self, turns: Sequence[DsatTurn], answers: Sequence[Sequence[str]]
+        self, examples: Sequence[Example], answers: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """See `Scorer.score`. NaN where the judge gave no usable reply.
 
         Raises SourceUnavailable where that is more than `max_failed_share` of the answers.
         """
         asked = [
-            Candidate(context=turn.context, answer=answer)
-            for turn, candidates in zip(turns, answers, strict=True)
+            Candidate(context=example.prompt, answer=answer)
+            for example, candidates in zip(examples, answers, strict=True)
             for answer in candidates
         ]
         said = iter(self.judge.rate(asked, self.progress))

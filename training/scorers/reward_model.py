@@ -12,11 +12,12 @@ import jinja2
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from training.examples import Example
 from training.policy import quiet
 from training.prompts import Prompt, fit, well_formed, without_system
 from training.samplers.base import Progress
 from warehouse.errors import ScorerUnusable
-from warehouse.records import DsatTurn, Message, Role
+from warehouse.records import Message, Role
 
 MAX_TOKENS = 4096  # of a conversation, where the model would take more or does not say
 
@@ -38,7 +39,7 @@ class RewardModelScorer:
         return f"reward_model:{self.source}"
 
     def score(
-        self, turns: Sequence[DsatTurn], answers: Sequence[Sequence[str]]
+        self, examples: Sequence[Example], answers: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """See `Scorer.score`.
 
@@ -46,8 +47,8 @@ class RewardModelScorer:
         refuses.
         """
         asked = [
-            self._ids(well_formed(turn.context), answer)
-            for turn, candidates in zip(turns, answers, strict=True)
+            self._ids(well_formed(example.prompt), answer)
+            for example, candidates in zip(examples, answers, strict=True)
             for answer in candidates
         ]
         found = iter(self._scores(asked))

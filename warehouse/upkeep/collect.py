@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,12 +10,15 @@ from sqlalchemy import Connection, Row, func, select
 
 from warehouse import discard
 from warehouse.catalog import Catalog
-from warehouse.tables import batches, commits, files, models
+from warehouse.records import ItemKind
+from warehouse.tables import batch_items, batches, commits, files, models
 from warehouse.upkeep import Progress, no_progress
 from warehouse.views import refresh_if_stale
 
 # What a batch is drawn from: with these a promoted model's batch can be read again.
 DRAWN = frozenset({"dsat_turns", "system_prompts"})
+# And what one is that holds SAT turns or seed pairs, beside those.
+ALSO_DRAWN = frozenset({"turns", "signals", "conversations", "seed_pairs"})
 
 # Files that lose their bytes before the catalog is told: a kill leaves no more of them untold.
 _AT_ONCE = 200
@@ -40,11 +42,11 @@ def due(catalog: Catalog, *, retention: dt.timedelta, now: dt.datetime) -> Garba
     with catalog.read() as connection:
         unseen = set(discard.unseen(connection))
         rows = _superseded(connection)
-        leased, promoted = _leased(connection, now), _promoted(connection)
+        pins = _Pins(connection, now)
     rewritten = [row for row in rows if row.path in unseen]
     rest = [row for row in rows if row.path not in unseen]
     old = [row for row in rest if now - row.committed_at >= retention]
-    free = rewritten + [row for row in old if not _is_pinned(row, leased, promoted)]
+    free = rewritten + [row for row in old if not pins.hold(row)]
     return Garbage(
         paths=tuple(row.path for row in free),
         bytes=sum(row.bytes for row in free),
@@ -91,18 +93,22 @@ def _superseded(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(rows))
 
 
-def _leased(connection: Connection, now: dt.datetime) -> Sequence[int]:
-    """The commits that live leases were drawn at."""
-    held = (batches.c.state == "leased", batches.c.expires_at > now)
-    return connection.execute(select(batches.c.snapshot).where(*held).distinct()).scalars().all()
+class _Pins:
+    """The commits that batches were drawn at which may be read again."""
 
+    def __init__(self, connection: Connection, now: dt.datetime) -> None:
+        alive = (batches.c.state == "leased", batches.c.expires_at > now)
+        held = select(batches.c.snapshot).where(*alive).distinct()
+        promoted = select(batches.c.snapshot).join(models).where(models.c.promoted).distinct()
+        # A batch that reuses another's items has none of its own.
+        of = func.coalesce(batches.c.reuses, batches.c.batch_id)
+        more = select(batch_items.c.batch_id).where(batch_items.c.kind != ItemKind.DSAT)
+        self._leased = connection.execute(held).scalars().all()
+        self._drawn = connection.execute(promoted).scalars().all()
+        self._also = connection.execute(promoted.where(of.in_(more))).scalars().all()
 
-def _promoted(connection: Connection) -> Sequence[int]:
-    """The commits that the batches of promoted models were drawn at."""
-    rows = select(batches.c.snapshot).join(models).where(models.c.promoted).distinct()
-    return connection.execute(rows).scalars().all()
-
-
-def _is_pinned(row: Row[Any], leased: Sequence[int], promoted: Sequence[int]) -> bool:
-    drawn = promoted if row.table_name in DRAWN else ()
-    return any(row.added_commit <= at < row.removed_commit for at in (*leased, *drawn))
+    def hold(self, row: Row[Any]) -> bool:
+        """Whether a superseded file is kept for one of them."""
+        name = row.table_name
+        drawn = self._drawn if name in DRAWN else self._also if name in ALSO_DRAWN else ()
+        return any(row.added_commit <= at < row.removed_commit for at in (*self._leased, *drawn))

@@ -140,7 +140,7 @@ def test_repairs_are_counted(serve, judge) -> None:
 
 
 def slow(handler: Handler) -> None:
-    threading.Event().wait(0.3)
+    threading.Event().wait(1.5)
 
 
 # Lasting, so that no second attempt mends it.
@@ -157,7 +157,7 @@ FAILURES = {
 def test_three_in_ten_without_a_verdict_are_too_many(
     serve, judge, bad: Behaviour, outcome: Outcome, advice: str
 ) -> None:
-    made = judge(serve(failing(0.3, 10, bad)), attempts=1, timeout_s=0.1)
+    made = judge(serve(failing(0.3, 10, bad)), attempts=1, timeout_s=0.6)
     with pytest.raises(SourceUnavailable) as caught:
         made.compare(pairs(10))
     message = str(caught.value)

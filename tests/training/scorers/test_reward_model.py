@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from training.examples import Example
 from training.scorers.base import Scorer
 from warehouse.errors import ScorerUnusable
-from warehouse.records import DsatTurn, Message, Role
+from warehouse.records import Message, Role
 
 torch = pytest.importorskip("torch")
 
@@ -60,21 +61,19 @@ def copied(tmp_path: Path) -> Path:
     return classifier(tmp_path / "copied", "Llama")
 
 
-def turn_of(make_turns: Callable[[int], list[DsatTurn]], *texts: str) -> DsatTurn:
-    from msgspec import structs
-
+def example_of(make_examples: Callable[[int], list[Example]], *texts: str) -> Example:
     roles = (Role.USER, Role.ASSISTANT)
     context = [Message(role=roles[i % 2], content=text) for i, text in enumerate(texts)]
-    return structs.replace(make_turns(1)[0], context=tuple(context))
+    return replace(make_examples(1)[0], prompt=tuple(context))
 
 
 ANSWERS = [["short", "a rather longer answer than that", ""], [], ["x"], ["yes", "no"]]
 
 
-def test_scores_do_not_depend_on_the_batch(scorer: RewardModelScorer, make_turns) -> None:
+def test_scores_do_not_depend_on_the_batch(scorer: RewardModelScorer, make_examples) -> None:
     of: Scorer = scorer
-    together = of.score(make_turns(4), ANSWERS)
-    alone = replace(scorer, batch=1).score(make_turns(4), ANSWERS)
+    together = of.score(make_examples(4), ANSWERS)
+    alone = replace(scorer, batch=1).score(make_examples(4), ANSWERS)
     assert list(map(len, together)) == [3, 0, 1, 2]
     for one, other in zip(together, alone, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
@@ -82,18 +81,19 @@ def test_scores_do_not_depend_on_the_batch(scorer: RewardModelScorer, make_turns
 
 
 def test_the_score_is_the_logit_of_the_whole_conversation(
-    scorer: RewardModelScorer, make_turns
+    scorer: RewardModelScorer, make_examples
 ) -> None:
-    ((score,),) = scorer.score([turn_of(make_turns, "Why?")], [["So."]])
+    ((score,),) = scorer.score([example_of(make_examples, "Why?")], [["So."]])
     text = "<|start|><|user|>Why?<|end|><|assistant|>So.<|end|>"
     ids = scorer.tokenizer(text, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         assert score == pytest.approx(float(scorer.model(input_ids=ids).logits), abs=1e-4)
 
 
-def test_a_long_conversation_loses_its_beginning(scorer: RewardModelScorer, make_turns) -> None:
+def test_a_long_conversation_loses_its_beginning(scorer: RewardModelScorer, make_examples) -> None:
     asked = [
-        turn_of(make_turns, first + "x" * 300, "Well?", "And then?") for first in ("one", "two")
+        example_of(make_examples, first + "x" * 300, "Well?", "And then?")
+        for first in ("one", "two")
     ]
     (one,), (two,) = scorer.score(asked, [["So it is."]] * 2)
     (other,), _ = scorer.score(asked, [["So is it."]] * 2)
@@ -102,21 +102,19 @@ def test_a_long_conversation_loses_its_beginning(scorer: RewardModelScorer, make
     assert one != pytest.approx(other, abs=1e-4)
 
 
-def test_an_answer_that_is_too_long_has_no_score(scorer: RewardModelScorer, make_turns) -> None:
-    ((long, short),) = scorer.score(make_turns(1), [["y" * ROOM, "y"]])
+def test_an_answer_that_is_too_long_has_no_score(scorer: RewardModelScorer, make_examples) -> None:
+    ((long, short),) = scorer.score(make_examples(1), [["y" * ROOM, "y"]])
     assert math.isnan(long)
     assert math.isfinite(short)
 
 
 def test_a_template_without_system_gets_its_text_all_the_same(
-    scorer: RewardModelScorer, make_turns
+    scorer: RewardModelScorer, make_examples
 ) -> None:
-    plain = turn_of(make_turns, "Be brief.\n\nWhy?")
+    plain = example_of(make_examples, "Be brief.\n\nWhy?")
     system = Message(role=Role.SYSTEM, content="Be brief.")
-    turn = turn_of(make_turns, "Why?")
-    from msgspec import structs
-
-    with_system = structs.replace(turn, context=(system, *turn.context))
+    turn = example_of(make_examples, "Why?")
+    with_system = replace(turn, prompt=(system, *turn.prompt))
     refusing = (
         "{% for m in messages %}{% if m['role'] == 'system' %}"
         "{{ raise_exception('no system here') }}{% endif %}"
@@ -133,10 +131,10 @@ def test_a_template_without_system_gets_its_text_all_the_same(
         scorer.tokenizer.chat_template = before
 
 
-def test_progress_and_name(scorer: RewardModelScorer, make_turns) -> None:
+def test_progress_and_name(scorer: RewardModelScorer, make_examples) -> None:
     told: list[tuple[int, int]] = []
     telling = replace(scorer, batch=4, progress=lambda done, of, _: told.append((done, of)))
-    telling.score(make_turns(4), ANSWERS)
+    telling.score(make_examples(4), ANSWERS)
     assert told == [(4, 6), (6, 6)]
     assert scorer.name == f"reward_model:{scorer.source}"
     assert scorer.max_tokens == ROOM
@@ -196,11 +194,11 @@ def test_refused(copied: Path, spoil: Callable[[Path], None], says: str) -> None
         load(str(copied))
 
 
-def test_without_a_pad_token_the_end_serves(copied: Path, make_turns) -> None:
+def test_without_a_pad_token_the_end_serves(copied: Path, make_examples) -> None:
     edit(copied / "tokenizer_config.json", pad_token=None)
     edit(copied / "config.json", pad_token_id=None)
     scorer = load(str(copied))
     assert scorer.tokenizer.pad_token == "<|end|>"
-    together = scorer.score(make_turns(1), [["a", "a longer one"]])[0]
-    alone = replace(scorer, batch=1).score(make_turns(1), [["a", "a longer one"]])[0]
+    together = scorer.score(make_examples(1), [["a", "a longer one"]])[0]
+    alone = replace(scorer, batch=1).score(make_examples(1), [["a", "a longer one"]])[0]
     assert together == pytest.approx(alone, abs=1e-4)

@@ -1,0 +1,67 @@
+"""What the page shows of an update: its figures, and its curves as lines of an SVG. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+WIDTH, HEIGHT = 220, 44  # pixels of one curve
+CURVES = {"loss": "loss", "gradient_norm": "gradient norm", "margin": "margin s",
+          "chosen": "log π(y+) to ρ", "rejected": "log π(y−) to ρ"}  # fmt: skip
+
+
+def figures(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and value of every diagnostic that a version's report holds; older ones hold fewer."""
+    trained = report.get("training")
+    if trained:
+        yield "margin s of its own pairs", f"{trained['margin']:.3f}"
+        yield "weight σ(−s)", f"{trained['weight']:.3f}"
+        yield "pairs still open, σ(−s) ≥ 0.5", f"{trained['open_share']:.0%}"
+    for when, found in zip(("before", "after"), report.get("gradients") or (), strict=False):
+        if found:
+            yield (
+                f"DPO gradient {when}",
+                f"{found['norm']:.3g}, bound {found['bound']:.3g}, E‖d‖ {found['difference']:.3g}",
+            )
+    held = report.get("metrics")
+    if not held:
+        return
+    moved = held["pairs"]
+    both = f"{moved['chosen_change']:+.3f}, {moved['rejected_change']:+.3f}"
+    yield "held-out chosen, rejected", f"{both} nats a token"
+    yield "distinct answers", f"{held['distinct_share']:.0%}"
+    if won := held.get("win_rate"):
+        interval = f"{won['value']:.1%} ({won['low']:.1%} to {won['high']:.1%})"
+        yield f"win rate by {held['judged_by']}", f"{interval}, {won['clusters']} users"
+    for part in held.get("slices", ()):
+        change = part["change"]
+        yield (
+            f"canary {part['name']}",
+            (
+                f"{part['before']:.3f} to {part['after']:.3f} "
+                f"({change['low']:+.3f} to {change['high']:+.3f})"
+            ),
+        )
+
+
+def curves(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A curve each of what was logged step by step, with at least two steps."""
+    steps = (report.get("update") or {}).get("curve") or ()
+    found = []
+    for key, name in CURVES.items():
+        values = [float(step[key]) for step in steps]
+        if len(values) > 1 and all(map(math.isfinite, values)):
+            ends = f"{values[0]:.3g} to {values[-1]:.3g}"
+            found.append({"name": name, "ends": ends, "points": points(values)})
+    return found
+
+
+def points(values: Sequence[float]) -> str:
+    """As a polyline's points, the least value at the bottom; two values or more."""
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    return " ".join(
+        f"{i * WIDTH / (len(values) - 1):.1f},{HEIGHT - (value - low) / spread * HEIGHT:.1f}"
+        for i, value in enumerate(values)
+    )

@@ -1,0 +1,52 @@
+"""The page's words on an update."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftmine.report.updates import CURVES, HEIGHT, WIDTH, curves, figures, points
+
+STEP = {"step": 1, "loss": 0.7, "gradient_norm": 1.0, "margin": 0.0, "chosen": 0.0, "rejected": 0.0}
+REPORT = {
+    "training": {"margin": 0.31, "weight": 0.42, "open_share": 0.25},
+    "gradients": [{"norm": 2.0, "bound": 1.0, "difference": 40.0}, None],
+    "update": {"curve": [STEP, {**STEP, "loss": 0.6, "margin": 0.3}]},
+    "metrics": {
+        "pairs": {"chosen_change": 0.01, "rejected_change": -0.02},
+        "distinct_share": 0.9,
+        "win_rate": {"value": 0.6, "low": 0.51, "high": 0.7, "clusters": 40},
+        "judged_by": "judge:m:compare_v1",
+        "slices": [
+            {"name": "format", "before": 0.9, "after": 0.8, "change": {"low": -0.2, "high": 0.0}}
+        ],
+    },
+}
+
+
+def test_figures() -> None:
+    found = dict(figures(REPORT))
+    assert found["margin s of its own pairs"] == "0.310"
+    assert found["DPO gradient before"] == "2, bound 1, E‖d‖ 40"
+    assert "DPO gradient after" not in found
+    assert found["win rate by judge:m:compare_v1"] == "60.0% (51.0% to 70.0%), 40 users"
+    assert found["canary format"] == "0.900 to 0.800 (-0.200 to +0.000)"
+
+
+@pytest.mark.parametrize("report", [{}, {"metrics": None}, {"update": {"curve": [STEP]}}])
+def test_what_an_older_version_does_not_tell_is_left_out(report: dict) -> None:
+    assert list(figures(report)) == []
+    assert curves(report) == []
+
+
+def test_curves() -> None:
+    found = {curve["name"]: curve for curve in curves(REPORT)}
+    assert list(found) == list(CURVES.values())
+    assert found["loss"]["ends"] == "0.7 to 0.6"
+    assert found["loss"]["points"] == f"0.0,0.0 {WIDTH:.1f},{HEIGHT:.1f}"
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=50))
+def test_points_lie_on_the_picture(values: list[float]) -> None:
+    for at in points(values).split():
+        x, y = map(float, at.split(","))
+        assert 0 <= x <= WIDTH and 0 <= y <= HEIGHT

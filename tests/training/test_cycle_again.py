@@ -1,0 +1,142 @@
+"""A cycle that is killed, or whose machine is too small, and the one after it."""
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training import registry
+from training.options import StopOptions
+from warehouse.errors import PolicyUnusable, TrainingFailed
+
+torch = pytest.importorskip("torch")
+
+from tests.training.test_cycle import (  # noqa: E402
+    OPEN_GATE,
+    OPTIONS,
+    Night,
+    catalog,
+    fresh,
+    models,
+    night,
+)
+from training import cycle, iteration, policy  # noqa: E402
+from training.cycle import check_base  # noqa: E402
+from training.report import Start  # noqa: E402
+from training.samplers.base import Sample  # noqa: E402
+from training.samplers.kept import KeptSampler  # noqa: E402
+
+__all__ = ["catalog", "fresh", "models", "night"]
+
+
+def test_a_killed_cycle_s_work_is_found_by_the_next(
+    night: Night,  # noqa: F811
+    models: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed in the middle of the update: no sample is drawn again, and no step taken again."""
+    drawn: list[int] = []
+    keep = KeptSampler._keep
+    options = replace(OPTIONS, checkpoint_steps=1)
+
+    def count(self: KeptSampler, key: str, samples: list[Sample]) -> None:
+        drawn.append(len(samples))
+        keep(self, key, samples)
+
+    monkeypatch.setattr(KeptSampler, "_keep", count)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        update = iteration.update
+
+        def killed(*args: Any, **others: Any) -> Any:
+            def at_step(done: int, total: int, _: str) -> None:
+                if done == 2:
+                    raise KeyboardInterrupt
+
+            return update(*args, **others | {"progress": at_step})
+
+        patch.setattr(iteration, "update", killed)
+        night(options)
+    assert sum(drawn) >= 12
+    (kept,) = (models / "work").iterdir()
+    drawn.clear()
+    report = night(options)
+    assert report is not None and report.update.resumed_at == 1
+    assert report.update.steps == len(report.update.curve) == 3
+    assert drawn == []
+    assert not kept.exists()
+    assert registry.verify(models, report.version) == []
+
+
+def test_a_full_disk_is_named_and_the_batch_given_back(
+    night: Night,  # noqa: F811
+    models: Path,  # noqa: F811
+    fresh: Callable[[], int],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = fresh()
+
+    def full(self: policy.Policy, folder: Path) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingFailed) as caught:
+        patch.setattr(policy.Policy, "save", full)
+        night()
+    assert "The disk is full" in str(caught.value) and "models prune" in str(caught.value)
+    assert fresh() == before
+    assert list((models / "versions").iterdir()) == []
+    report = night()
+    assert report is not None and registry.verify(models, report.version) == []
+
+
+def test_an_update_that_ended_early_is_registered_and_held(night: Night) -> None:  # noqa: F811
+    hot = replace(
+        OPTIONS, learning_rate=3e-3, epochs=2, stop=StopOptions(looks=5, max_kl=0.5), gate=OPEN_GATE
+    )
+    report = night(hot)
+    assert report is not None and not report.promoted
+    assert report.update.stopped and report.update.steps < 6
+    assert report.gate.reasons[0].startswith("the update was ended early: ")
+
+
+def test_a_base_that_is_gone_is_said_before_anything_is_leased(tmp_path: Path) -> None:
+    there = Start(source="v1", parent="v1", base=str(tmp_path))
+    check_base(there)
+    check_base(replace(there, base="org/model"))
+    with pytest.raises(PolicyUnusable, match="line began with is gone"):
+        check_base(replace(there, base=str(tmp_path / "policy")))
+
+
+def test_of_two_trainers_the_second_is_held(
+    night: Night,  # noqa: F811
+    models: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each has turns of its own; what the second compared with is the champion no more."""
+    first: list[Any] = []
+    judge = cycle.judge
+
+    def slowly(*given: Any) -> Any:
+        if not first:  # the second trainer begins and ends before the first has judged
+            first.append(None)
+            first.append(night(replace(OPTIONS, max_turns=9)))
+        return judge(*given)
+
+    monkeypatch.setattr(cycle, "judge", slowly)
+    second = night(replace(OPTIONS, max_turns=9))
+    assert second is not None and not second.promoted
+    assert second.gate.reasons == (
+        f"champion: it is {first[1].version} by now, and this candidate was compared with "
+        f"{second.parent}; train again",
+    )
+    assert registry.current(models, "champion") == first[1].version
+    assert registry.current(models, "candidate") == second.version
+    assert second.version.split("-")[0] == "v0002"
+
+
+def test_one_turn_is_enough_for_a_batch(night: Night) -> None:  # noqa: F811
+    report = night(replace(OPTIONS, min_turns=1, max_turns=1, resample=20))
+    assert report is not None and (report.batch_size, report.update.steps) == (1, 1)
