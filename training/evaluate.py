@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
-from training.compare import Comparer
+from training.compare import ByScore, Comparer
 from training.diagnostics import distinct_share, sampled_kl, score_pairs, score_tokens
 from training.examples import Example
+from training.judging.diversity import Answer, Coverage, coverage
 from training.judging.winrate import Interval, win_rate
 from training.look import drawn
 from training.metrics import SATISFIED, Metrics, Slice, shift
@@ -70,6 +71,7 @@ def evaluate(
         win_rate=_mean(known) if known else None,
         judged_by=comparer.name if comparer else "",
         unjudged=len(preferred) - len(known),
+        coverage=_coverage(held, old, new, comparer),
     )
 
 
@@ -89,6 +91,27 @@ def _preferred(
         (fmean(some) if some else math.nan, _user(example))
         for some, example in zip(by_prompt, held.examples, strict=True)
     ]
+
+
+def _coverage(
+    held: HeldOut, old: Sequence[Sample], new: Sequence[Sample], comparer: Comparer | None
+) -> dict[str, Coverage] | None:
+    if not isinstance(comparer, ByScore):
+        return None
+    n = len(held.pairs)
+    texts = {
+        name: [[one.text for one in some[i::n]] for i in range(n)]
+        for name, some in (("before", old), ("after", new))
+    }
+    answers = {
+        name: [
+            [Answer(text=text, reward=reward) for text, reward in zip(*both, strict=True)]
+            for both in zip(some, comparer.scorer.score(held.examples, some), strict=True)
+        ]
+        for name, some in texts.items()
+    }
+    known = [a.reward for some in answers["before"] for a in some if not math.isnan(a.reward)]
+    return coverage(answers, threshold=median(known)) if known else None
 
 
 def _slices(

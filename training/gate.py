@@ -83,7 +83,7 @@ def _compared(metrics: Metrics, limits: GateOptions) -> Iterator[Check]:
         limit, unit = limits.max_canary_drop, "of the answers worse, at least"
         if part.name == SATISFIED:
             limit, unit = limits.max_satisfied_drop, "nats a token less likely, at least"
-        yield _at_most(f"canary_{part.name}", -part.change.high, limit, unit)
+        yield _at_most(f"canary_{part.name}", 0.0 - part.change.high, limit, unit)
     if metrics.win_rate and limits.min_win_rate is not None:
         low = metrics.win_rate.low
         yield _above("win_rate", low, limits.min_win_rate, f"at least, by {metrics.judged_by}")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from training.judging.diversity import Coverage
 from training.judging.winrate import Interval
 
 
@@ -78,6 +79,9 @@ class Metrics:
     win_rate: Interval | None  # over the parent, by prompts; None where nothing judges
     judged_by: str  # what judged; "" = nothing
     unjudged: int  # prompts that it had no word on
+    # By a reward model: "before" and "after", how many of the good answers of both each finds; good
+    # is what the parent's own better half is. None where nothing scores.
+    coverage: dict[str, Coverage] | None = None
 
 
 def shift(before: Sequence[PairScore], after: Sequence[PairScore], beta: float) -> Shift:

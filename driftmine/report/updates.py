@@ -34,6 +34,9 @@ def figures(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if won := held.get("win_rate"):
         interval = f"{won['value']:.1%} ({won['low']:.1%} to {won['high']:.1%})"
         yield f"win rate by {held['judged_by']}", f"{interval}, {won['clusters']} users"
+    for when, found in (held.get("coverage") or {}).items():
+        share = f"{found['clusters']} of {found['union']} kinds, {found['alone']} of them alone"
+        yield f"good answers found {when}", share
     for part in held.get("slices", ()):
         change = part["change"]
         yield (

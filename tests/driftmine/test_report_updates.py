@@ -15,6 +15,7 @@ REPORT = {
         "pairs": {"chosen_change": 0.01, "rejected_change": -0.02},
         "distinct_share": 0.9,
         "win_rate": {"value": 0.6, "low": 0.51, "high": 0.7, "clusters": 40},
+        "coverage": {"before": {"clusters": 3, "alone": 1, "union": 9, "share": 0.33}},
         "judged_by": "judge:m:compare_v1",
         "slices": [
             {"name": "format", "before": 0.9, "after": 0.8, "change": {"low": -0.2, "high": 0.0}}
@@ -29,6 +30,7 @@ def test_figures() -> None:
     assert found["DPO gradient before"] == "2, bound 1, E‖d‖ 40"
     assert "DPO gradient after" not in found
     assert found["win rate by judge:m:compare_v1"] == "60.0% (51.0% to 70.0%), 40 users"
+    assert found["good answers found before"] == "3 of 9 kinds, 1 of them alone"
     assert found["canary format"] == "0.900 to 0.800 (-0.200 to +0.000)"
 
 
