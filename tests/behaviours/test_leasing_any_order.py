@@ -127,6 +127,7 @@ ACTIONS = st.lists(
 )
 
 
+@pytest.mark.chaos
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

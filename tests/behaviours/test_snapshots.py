@@ -75,6 +75,7 @@ PUBLISHES = st.tuples(
 )
 
 
+@pytest.mark.chaos
 # Not shrunk: an example takes seconds, and says enough as it is.
 @settings(max_examples=10, deadline=None, phases=[Phase.generate])
 @given(steps=st.lists(st.one_of(PUBLISHES, st.none()), min_size=2, max_size=9))

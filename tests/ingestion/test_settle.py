@@ -172,6 +172,7 @@ def nights_of_turns(world) -> set[tuple[str, dt.date]]:
     return {(row["turn_id"], row["log_date"]) for row in shown}
 
 
+@pytest.mark.chaos
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_every_turn_is_shown_once_by_its_first_night_in_any_order(new_world, data):

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from warehouse.catalog import Catalog
 from warehouse.upkeep.check import wrong_books
 
@@ -21,6 +23,7 @@ def write(log: Path) -> Path:
     return log
 
 
+@pytest.mark.chaos
 def test_a_full_disk_is_named_and_the_next_run_ends_well(
     driftmine: Callable, tmp_path: Path, small_disk
 ) -> None:

@@ -1,9 +1,11 @@
 """The update in several processes, on CPUs."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from training.options import TrainingOptions
@@ -12,6 +14,7 @@ from warehouse.records import DsatTurn, PreferencePair
 
 torch = pytest.importorskip("torch")
 
+from training import launch  # noqa: E402
 from training.launch import Job, command, update_on  # noqa: E402
 from training.policy import load  # noqa: E402
 from training.update import update  # noqa: E402
@@ -60,18 +63,20 @@ def test_two_processes_take_the_steps_of_one(job: Job) -> None:
     assert not list(Path(job.folder).glob("*.bin"))
 
 
-def test_what_fails_there_is_said_here(job: Job, tmp_path: Path) -> None:
-    import msgspec
-
+def test_what_fails_there_is_said_here(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the launcher, which adds nothing but its time."""
     long = tuple(msgspec.structs.replace(p, prompt=p.prompt * 90) for p in job.pairs)
+    here = [sys.executable, "-c", "import sys, training.launch as l; sys.exit(l.main(sys.argv[1]))"]
+    monkeypatch.setattr(launch, "command", lambda options, told: [*here, str(told)])
+    alone = msgspec.structs.replace(job, pairs=long, options=replace(OPTIONS, processes=1))
     with pytest.raises(TrainingFailed, match=r"all 8 pairs fill max_length \(256\)"):
-        update_on(msgspec.structs.replace(job, pairs=long))
+        update_on(alone)
     assert not (tmp_path / "made").exists()
 
 
 def test_the_launcher_s_own_failure_is_told(job: Job) -> None:
-    import msgspec
-
     options = replace(OPTIONS, launch_config="/nowhere/fsdp2.yaml")
     with pytest.raises(TrainingFailed, match=r"status 1 and no report.*(\n.*)*fsdp2\.yaml"):
         update_on(msgspec.structs.replace(job, options=options))
