@@ -48,10 +48,11 @@ def waiting_turns(catalog: Catalog, options: TrainingOptions, now: dt.datetime) 
 def waiting(catalog: Catalog, options: TrainingOptions, now: dt.datetime) -> dict[str, Any]:
     """What is fresh, in a few words."""
     count = waiting_turns(catalog, options, now)
+    most = options.wanted.most[options.main]
     return {
         "fresh_trainable_turns": count,
         "needed_turns": options.needed_turns,
-        "batch_size": min(count, options.max_turns) if count >= options.needed_turns else 0,
+        "batch_size": min(count, most) if count >= options.needed_turns else 0,
         "stream": options.stream,
     }
 

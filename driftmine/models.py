@@ -11,6 +11,7 @@ from driftmine import render, render_models
 from driftmine.lineage import Ancestor, BatchTurn, ancestors, changed_settings, turns
 from driftmine.session import Session
 from training import registry
+from training.lock import registering
 from training.manifest import Manifest
 from warehouse.errors import CommitConflict
 
@@ -178,12 +179,16 @@ def _registered(session: Session) -> list[ModelVersion]:
 
 def promote(session: Session, version: str) -> int:
     """Move the champion alias to a version that passed its gate."""
-    return _champion(session, registry.promote(session.home.models, version, now=session.now))
+    with registering(session.home.models):
+        champion = registry.promote(session.home.models, version, now=session.now)
+    return _champion(session, champion)
 
 
 def rollback(session: Session) -> int:
     """Move the champion alias back."""
-    return _champion(session, registry.rollback(session.home.models, now=session.now))
+    with registering(session.home.models):
+        champion = registry.rollback(session.home.models, now=session.now)
+    return _champion(session, champion)
 
 
 def _champion(session: Session, version: str) -> int:

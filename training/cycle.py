@@ -22,7 +22,7 @@ from training.examples import of_dsat, of_sat
 from training.iteration import Material, Places, Stopwatch, judge, learn
 from training.lock import registering
 from training.options import TrainingOptions
-from training.policy import digest
+from training.policy import fingerprint
 from training.report import Start, TrainReport, manifest_of, report_of
 from training.samplers.endpoint import clear
 from training.tools import Tools
@@ -126,18 +126,20 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
 
     Reveals versions that the catalog knows, and moves the aliases that had still to be moved.
     """
-    prune.complete(models, now=now)
-    # In this order: a trainer that finishes in between is seen in one of the two.
-    alive = streams.alive(catalog, now=now)
-    known = streams.registered(catalog)
-    registry.adopt(models, {model.version: model.manifest_sha256 for model in known}, alive)
-    registry.complete_moves(models)
-    work.sweep(models, now=now)
-    there = set(registry.versions(models))
-    moved = {move.version for move in registry.history(models)}
-    for model in known:
-        if model.promoted and model.version in there - moved:
-            registry.promote(models, model.version, now=now, why="gate")
+    # Not beside a trainer that registers: what it has sealed is its own to reveal.
+    with registering(models):
+        prune.complete(models, now=now)
+        # In this order: a trainer that finishes in between is seen in one of the two.
+        alive = streams.alive(catalog, now=now)
+        known = streams.registered(catalog)
+        registry.adopt(models, {model.version: model.manifest_sha256 for model in known}, alive)
+        registry.complete_moves(models)
+        work.sweep(models, now=now)
+        there = set(registry.versions(models))
+        moved = {move.version for move in registry.history(models)}
+        for model in known:
+            if model.promoted and model.version in there - moved:
+                registry.promote(models, model.version, now=now, why="gate")
 
 
 def start_of(models: Path, policy: str, default: Path) -> Start:
@@ -166,13 +168,15 @@ def _run(
     tools: Tools,
 ) -> TrainReport:
     watch = Stopwatch()
-    kept = work.folder(models, start.source, digest(start.source), options, lease.items)
+    key = fingerprint(start.source)
+    kept = work.folder(models, key, options, lease.items)
     with registry.staging(models, lease.batch_id) as staged:
         places = Places(
             source=start.source,
             base=start.base,
             folder=staged,
             work=kept,
+            key=key,
             curves=tools.curves / lease.batch_id if tools.curves else None,
         )
         own = _trusting(options, start)

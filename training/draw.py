@@ -21,7 +21,8 @@ class _Slot:
 
     task: Task
     samples: list[Sample] = field(default_factory=list)  # without objection
-    reason: Filtered | None = None  # why it has too few
+    reason: Filtered | None = None  # why it has too few, where it has
+    prompt_cut: bool = False
 
     @property
     def cut_off(self) -> bool:
@@ -43,12 +44,11 @@ class Drawn:
     prompt_cut: tuple[bool, ...]  # the prompt was cut from the left
     redrawn: int  # samples drawn again
 
-    def pairs(self, part: slice) -> PairSet:
-        """The pairs of some of the tasks."""
-        made = self.made[part]
-        whole = zip(made, self.cut_off[part], strict=True)
+    def pairs(self) -> PairSet:
+        """The pairs, and why the others made none."""
+        whole = zip(self.made, self.cut_off, strict=True)
         cut = sum(cut for (_, one), cut in whole if isinstance(one, PreferencePair))
-        return collect(list(made), cut_off=cut)
+        return collect(list(self.made), cut_off=cut)
 
 
 def draw(
@@ -74,13 +74,15 @@ def draw(
         drawn = sampler.sample(prompts, sampling(options), options.seed + attempt)
         for slot, sample in zip(asked, drawn, strict=True):
             objection = slot.task.method.objection(slot.task.example, sample)
-            slot.reason = objection
+            slot.prompt_cut |= sample.prompt_cut
             if objection is None:
                 slot.samples.append(sample)
+            else:
+                slot.reason = objection
     return Drawn(
         made=tuple(zip(_names(tasks), _paired(slots, scorer), strict=True)),
         cut_off=tuple(slot.cut_off for slot in slots),
-        prompt_cut=tuple(any(sample.prompt_cut for sample in slot.samples) for slot in slots),
+        prompt_cut=tuple(slot.prompt_cut for slot in slots),
         redrawn=max(draws - first, 0),
     )
 

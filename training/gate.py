@@ -62,7 +62,7 @@ def decide(
         promote=not failed and not objections,
         reasons=(
             *objections,
-            *(f"{c.name}: {c.value:.3g} {c.unit}, the limit is {c.limit:.3g}" for c in failed),
+            *map(_reason, failed),
         ),
         checks=tuple(checks),
     )
@@ -84,9 +84,20 @@ def _compared(metrics: Metrics, limits: GateOptions) -> Iterator[Check]:
         if part.name == SATISFIED:
             limit, unit = limits.max_satisfied_drop, "nats a token less likely, at least"
         yield _at_most(f"canary_{part.name}", 0.0 - part.change.high, limit, unit)
-    if metrics.win_rate and limits.min_win_rate is not None:
-        low = metrics.win_rate.low
+    if metrics.judged_by and limits.min_win_rate is not None:
+        judged = metrics.pairs.pairs - metrics.unjudged
+        yield _at_least("judged", judged, limits.min_heldout, "prompts")
+        low = metrics.win_rate.low if metrics.win_rate else math.nan
         yield _above("win_rate", low, limits.min_win_rate, f"at least, by {metrics.judged_by}")
+
+
+def _reason(check: Check) -> str:
+    if math.isnan(check.value):
+        return (
+            f"{check.name}: there is no figure ({check.unit}). An interval needs two users, and a "
+            "win rate something that judges."
+        )
+    return f"{check.name}: {check.value:.3g} {check.unit}, the limit is {check.limit:.3g}"
 
 
 def _at_most(name: str, value: float, limit: float, unit: str) -> Check:

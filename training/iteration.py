@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+import torch
 from msgspec import structs
 
 from training.batch import drift
@@ -24,7 +27,7 @@ from training.methods import Task
 from training.metrics import Metrics, PairScore, Shift, margins, shift
 from training.options import TrainingOptions
 from training.pairs import PairSet
-from training.policy import Policy, digest, load
+from training.policy import Policy, load
 from training.prompts import fit
 from training.samplers.base import Progress
 from training.samplers.chosen import chosen
@@ -53,6 +56,7 @@ class Places:
     base: str  # of the policy that its line began with
     folder: Path  # of the new weights
     work: Path  # of what outlives a crash
+    key: str = ""  # of the policy: its files, and what they are run by
     curves: Path | None = None  # of TensorBoard
 
 
@@ -116,11 +120,11 @@ def learn(
         policy = load(places.source, trusted=places.source in options.trust_remote_code)
         _check_context(policy, options)
     with watch.part("sample"):
-        drawn = _drawn(policy, places, material, options, scorer, progress)
+        drawn, unseen = _drawn(policy, places, material, options, scorer, progress)
     with watch.part("pair"):
         n = len(material.tasks)
-        pairs = _fitted(policy, drawn.pairs(slice(n)), options)
-        held = _held(policy, drawn, material, options)
+        pairs = _fitted(policy, drawn.pairs(), options)
+        held = _held(policy, unseen, material, options)
         if not pairs.pairs:
             raise TrainingFailed(
                 f"None of {n} turns makes a pair to train on: {pairs.filtered}. Nothing was "
@@ -134,8 +138,8 @@ def learn(
     return Learned(
         pairs=pairs,
         held=held,
-        redrawn=drawn.redrawn,
-        truncated_prompts=sum(drawn.prompt_cut[:n]),
+        redrawn=drawn.redrawn + unseen.redrawn,
+        truncated_prompts=sum(drawn.prompt_cut),
         before=tuple(before),
         gradient=slope,
         update=report,
@@ -152,10 +156,12 @@ def judge(
     """
     gc.collect()  # a trainer and its model refer to each other, and would hold the memory
     trusted = places.source in options.trust_remote_code
-    parent = load(places.source, trusted=trusted)
     candidate = load(str(places.folder), trusted=trusted)
     after = _scores(candidate, learned.pairs, options)
     moved = margins(learned.before, after, options.beta)
+    # Before the parent is there too: it takes as much memory as the weights.
+    slope = _gradient(candidate, learned.pairs, moved, options)
+    parent = load(places.source, trusted=trusted)
 
     def base() -> Policy:
         if places.base == places.source:
@@ -164,7 +170,7 @@ def judge(
 
     return Judged(
         training=shift(learned.before, after, options.beta),
-        gradient=_gradient(candidate, learned.pairs, moved, options),
+        gradient=slope,
         metrics=evaluate(candidate, parent, base, learned.held, options, comparer),
     )
 
@@ -178,7 +184,8 @@ def _update(
     progress: Progress | None,
 ) -> UpdateReport:
     """In this process, or in several that load the policy themselves and are not looked at."""
-    work = places.work / "update"
+    # By its pairs: a checkpoint is gone on from by none but the very same update.
+    work = places.work / f"update-{_digest(pairs)}"
     if options.processes == 1:
         look = looker(policy, held.pairs, options)
         report = update(
@@ -188,6 +195,7 @@ def _update(
         policy.save(places.folder)
         return report
     policy.model.cpu()
+    torch.cuda.empty_cache()  # for the processes; does nothing where there is no GPU
     job = Job(
         source=places.source,
         folder=str(places.folder),
@@ -199,6 +207,10 @@ def _update(
     return update_on(job, progress)
 
 
+def _digest(pairs: PairSet) -> str:
+    return hashlib.sha256(msgspec.json.encode(pairs.pairs)).hexdigest()[:16]
+
+
 def _drawn(
     policy: Policy,
     places: Places,
@@ -206,25 +218,29 @@ def _drawn(
     options: TrainingOptions,
     scorer: Scorer | None,
     progress: Progress | None,
-) -> Drawn:
+) -> tuple[Drawn, Drawn]:
+    """For the batch, and for what is held out: apart, so that the one never moves the other."""
     sampler = chosen(policy, options, progress)
     if isinstance(sampler, HfSampler):  # an endpoint keeps what it was paid for itself
         sampler = KeptSampler(
             inner=HfSampler(policy=policy),
             policy=policy,
             path=places.work / "samples.jsonl",
-            key=digest(places.source) or places.source,
+            key=places.key,
             progress=progress,
         )
     unseen = [Task(example=example, method=drift(options)) for example in material.heldout]
     ranked = scorer or FeedbackScorer(
         policy=policy, max_prompt_tokens=options.max_prompt_tokens, batch=options.batch_size
     )
-    return draw(policy, [*material.tasks, *unseen], options, sampler, ranked)
+    return (
+        draw(policy, material.tasks, options, sampler, ranked),
+        draw(policy, unseen, options, sampler, ranked),
+    )
 
 
 def _held(policy: Policy, drawn: Drawn, material: Material, options: TrainingOptions) -> HeldOut:
-    pairs = _fitted(policy, drawn.pairs(slice(len(material.tasks), None)), options).pairs
+    pairs = _fitted(policy, drawn.pairs(), options).pairs
     by_turn = {example.turn_id: example for example in material.heldout}
     takes_system = policy.takes_system()
     canaries = [formed(example, takes_system=takes_system) for example in material.canaries]

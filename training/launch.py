@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from training.checkpoints import newest
 from training.options import TrainingOptions
 from training.policy import load
 from training.samplers.base import Progress
@@ -59,7 +60,7 @@ def update_on(job: Job, progress: Progress | None = None) -> UpdateReport:
     environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
     if not torch.cuda.is_available():
         environment["ACCELERATE_USE_CPU"] = "true"
-    lines: list[str] = []
+    newest(work)  # removes what is not whole: each process would, and of all but one it is gone
     with subprocess.Popen(
         command(job.options, told),
         env=environment,
@@ -68,17 +69,28 @@ def update_on(job: Job, progress: Progress | None = None) -> UpdateReport:
         text=True,
         errors="replace",
     ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith(_MARK):
-                done, total = line.split()[1:]
-                if progress:
-                    progress(int(done), int(total), "update")
-            elif line.strip():
-                lines = [*lines[-9:], line.rstrip()]
+        try:
+            lines = _followed(process, progress)
+        except BaseException:  # they would go on until they next have something to say
+            process.terminate()
+            raise
     if report.exists() and process.returncode == 0:
         return msgspec.json.decode(report.read_bytes(), type=UpdateReport)
     raise TrainingFailed(_why(failure, process.returncode, lines))
+
+
+def _followed(process: subprocess.Popen[str], progress: Progress | None) -> list[str]:
+    """The last lines that are no progress."""
+    lines: list[str] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(_MARK):
+            done, total = line.split()[1:]
+            if progress:
+                progress(int(done), int(total), "update")
+        elif line.strip():
+            lines = [*lines[-9:], line.rstrip()]
+    return lines
 
 
 def command(options: TrainingOptions, job: Path) -> list[str]:
@@ -111,6 +123,8 @@ def main(path: str) -> int:
     told = Path(path)
     job = msgspec.json.decode(told.read_bytes(), type=Job)
     first = os.environ.get("RANK", "0") == "0"
+    if torch.cuda.is_available():  # before anything is loaded, or all of it goes to the first
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
 
     def tell(done: int, total: int, _: str) -> None:
         print(_MARK, done, total, flush=True)

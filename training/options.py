@@ -127,7 +127,12 @@ class TrainingOptions:
     @property
     def needed_turns(self) -> int:
         """Fresh trainable turns from which an update is due: a smaller batch needs fewer."""
-        return min(self.min_turns, self.max_turns)
+        return min(self.min_turns, self.max_turns - self._replayed)
+
+    @property
+    def _replayed(self) -> int:
+        """Of a batch; one turn at least is of the method's own kind."""
+        return min(round(self.replay_share * self.max_turns), self.max_turns - 1)
 
     @property
     def main(self) -> ItemKind:
@@ -137,9 +142,9 @@ class TrainingOptions:
     @property
     def wanted(self) -> Wanted:
         """What one update leases: by its method, and by how much is replayed beside that."""
-        replayed = round(self.replay_share * self.max_turns)
+        replayed = self._replayed
         main = self.max_turns - replayed
         kinds = {"turns": 0, "satisfied": 0, "seeds": 0}
         kinds["satisfied" if self.replay == "sat" else "seeds"] += replayed
         kinds[{"spin": "satisfied", "seed": "seeds"}.get(self.method, "turns")] += main
-        return Wanted(**kinds, minimum=min(self.needed_turns, main), main=self.main)
+        return Wanted(**kinds, minimum=self.needed_turns, main=self.main)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,23 @@ def digest(source: str) -> str:
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest() if files else ""
+
+
+def fingerprint(source: str) -> str:
+    """Hash of all that answers and updates depend on: files, device, and libraries, 64 hex.
+
+    Of a model name there are no files: then of the name.
+    """
+    folder = Path(source)
+    total = hashlib.sha256(source.encode() if not folder.is_dir() else b"")
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.is_file() and path.name not in ("README.md", "manifest.json"):
+            with path.open("rb") as file:
+                total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    used = [f"{name}=={version(name)}" for name in ("torch", "transformers", "trl")]
+    total.update(" ".join([device, *used]).encode())
+    return total.hexdigest()
 
 
 @contextmanager

@@ -118,8 +118,13 @@ def manifest_of(
         parent_digest=digest(start.source),
         base=start.base,
         created_at=now,
-        # Without the judge, which moves no weight, and whose address could hold a password.
-        settings={name: value for name, value in asdict(options).items() if name != "judge"},
+        # Without what is asked over the network: it moves no weight, and its address could hold a
+        # password.
+        settings={
+            name: value
+            for name, value in asdict(options).items()
+            if name not in ("judge", "endpoint")
+        },
         guidance=GUIDANCE_VERSION if options.guided else "",
         batch_id=lease.batch_id,
         snapshot=lease.snapshot,

@@ -97,7 +97,7 @@ class Watchdog(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """See transformers."""
-        every = max(state.max_steps // (self._limits.looks + 1), 1)
+        every = max(-(-state.max_steps // (self._limits.looks + 1)), 1)  # rounded up
         if state.global_step % every or state.global_step >= state.max_steps:
             return
         look = self._look(state.global_step)

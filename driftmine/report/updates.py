@@ -15,24 +15,25 @@ def figures(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Name and value of every diagnostic that a version's report holds; older ones hold fewer."""
     trained = report.get("training")
     if trained:
-        yield "margin s of its own pairs", f"{trained['margin']:.3f}"
-        yield "weight σ(−s)", f"{trained['weight']:.3f}"
-        yield "pairs still open, σ(−s) ≥ 0.5", f"{trained['open_share']:.0%}"
+        yield "margin s of its own pairs", f"{shaped(trained['margin'], '.3f')}"
+        yield "weight σ(−s)", f"{shaped(trained['weight'], '.3f')}"
+        yield "pairs still open, σ(−s) ≥ 0.5", f"{shaped(trained['open_share'], '.0%')}"
     for when, found in zip(("before", "after"), report.get("gradients") or (), strict=False):
         if found:
-            yield (
-                f"DPO gradient {when}",
-                f"{found['norm']:.3g}, bound {found['bound']:.3g}, E‖d‖ {found['difference']:.3g}",
+            norm, bound, apart = (
+                shaped(found[name], ".3g") for name in ("norm", "bound", "difference")
             )
+            yield f"DPO gradient {when}", f"{norm}, bound {bound}, E‖d‖ {apart}"
     held = report.get("metrics")
     if not held:
         return
     moved = held["pairs"]
-    both = f"{moved['chosen_change']:+.3f}, {moved['rejected_change']:+.3f}"
+    both = f"{shaped(moved['chosen_change'], '+.3f')}, {shaped(moved['rejected_change'], '+.3f')}"
     yield "held-out chosen, rejected", f"{both} nats a token"
-    yield "distinct answers", f"{held['distinct_share']:.0%}"
+    yield "distinct answers", f"{shaped(held['distinct_share'], '.0%')}"
     if won := held.get("win_rate"):
-        interval = f"{won['value']:.1%} ({won['low']:.1%} to {won['high']:.1%})"
+        value, low, high = (shaped(won[name], ".1%") for name in ("value", "low", "high"))
+        interval = f"{value} ({low} to {high})"
         yield f"win rate by {held['judged_by']}", f"{interval}, {won['clusters']} users"
     for when, found in (held.get("coverage") or {}).items():
         share = f"{found['clusters']} of {found['union']} kinds, {found['alone']} of them alone"
@@ -42,10 +43,15 @@ def figures(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             f"canary {part['name']}",
             (
-                f"{part['before']:.3f} to {part['after']:.3f} "
-                f"({change['low']:+.3f} to {change['high']:+.3f})"
+                f"{shaped(part['before'], '.3f')} to {shaped(part['after'], '.3f')} "
+                f"({shaped(change['low'], '+.3f')} to {shaped(change['high'], '+.3f')})"
             ),
         )
+
+
+def shaped(value: float | None, shape: str) -> str:
+    """A number in a format; what was none in a manifest's JSON is none here."""
+    return "-" if value is None else format(value, shape)
 
 
 def curves(report: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -53,7 +59,7 @@ def curves(report: Mapping[str, Any]) -> list[dict[str, str]]:
     steps = (report.get("update") or {}).get("curve") or ()
     found = []
     for key, name in CURVES.items():
-        values = [float(step[key]) for step in steps]
+        values = [math.nan if step[key] is None else float(step[key]) for step in steps]
         if len(values) > 1 and all(map(math.isfinite, values)):
             ends = f"{values[0]:.3g} to {values[-1]:.3g}"
             found.append({"name": name, "ends": ends, "points": points(values)})

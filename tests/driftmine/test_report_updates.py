@@ -1,5 +1,8 @@
 """The page's words on an update."""
 
+import math
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +41,25 @@ def test_figures() -> None:
 def test_what_an_older_version_does_not_tell_is_left_out(report: dict) -> None:
     assert list(figures(report)) == []
     assert curves(report) == []
+
+
+def test_what_is_no_number_in_a_manifest_is_none_here() -> None:
+    """A manifest is JSON, in which NaN is null."""
+    found = msgspec.json.decode(msgspec.json.encode(REPORT | {
+        "training": {"margin": math.nan, "weight": math.nan, "open_share": 0.0},
+        "gradients": [{"norm": math.nan, "bound": 0.0, "difference": math.nan}, None],
+        "metrics": {
+            "pairs": {"chosen_change": math.nan, "rejected_change": 0.0},
+            "distinct_share": 1.0,
+            "slices": [{"name": "format", "before": 1.0, "after": 1.0,
+                        "change": {"low": math.nan, "high": math.nan}}],
+        },
+        "update": {"curve": [STEP | {"loss": math.nan}] * 2},
+    }))  # fmt: skip
+    shown = dict(figures(found))
+    assert shown["margin s of its own pairs"] == "-"
+    assert shown["canary format"] == "1.000 to 1.000 (- to -)"
+    assert "loss" not in [curve["name"] for curve in curves(found)]
 
 
 def test_curves() -> None:

@@ -148,7 +148,7 @@ def test_samples_that_make_no_pair_are_drawn_again(
     assert sampler.drawn == prompts_drawn
     assert sampler.seeds == [7 + n for n in range(len(prompts_drawn))]
     assert result.redrawn == sum(prompts_drawn[1:])
-    found = result.pairs(slice(None))
+    found = result.pairs()
     assert [pair.chosen for pair in found.pairs] == ["A day."] * made
     assert found.filtered == {"empty": 3 - made}
 

@@ -75,8 +75,22 @@ CASES: dict[str, tuple[Metrics | None, float, set[str]]] = {
     ),
     "in nats the limit is another": (metrics(slices=canary(-0.4, -0.04, "satisfied")), 0.0, set()),
     "a canary worse within it": (metrics(slices=canary(-0.4, 0.0)), 0.0, set()),
-    "judged better": (metrics(win_rate=interval(0.6, 0.51, 0.7)), 0.0, set()),
-    "judged better, not surely": (metrics(win_rate=interval(0.6, 0.5, 0.7)), 0.0, {"win_rate"}),
+    "judged better": (metrics(win_rate=interval(0.6, 0.51, 0.7), judged_by="j"), 0.0, set()),
+    "judged better, not surely": (
+        metrics(win_rate=interval(0.6, 0.5, 0.7), judged_by="j"),
+        0.0,
+        {"win_rate"},
+    ),
+    "judged on too few": (
+        metrics(win_rate=interval(1.0, 1.0, 1.0), judged_by="j", unjudged=30),
+        0.0,
+        {"judged"},
+    ),
+    "a judge that never had a word": (
+        metrics(judged_by="j", unjudged=32),
+        0.0,
+        {"judged", "win_rate"},
+    ),
     "not a number": (metrics(kl=math.nan), 0.0, {"kl"}),
     "many turns without a pair": (metrics(), 0.21, {"dropped_share"}),
     "few held-out pairs": (metrics(pairs=7), 0.0, {"held_out_pairs"}),
@@ -93,6 +107,13 @@ def test_decide(figures: Metrics | None, dropped: float, failed: set[str]) -> No
     assert {check.name for check in decision.checks if not check.ok} == failed
     assert {reason.split(":")[0] for reason in decision.reasons} == failed
     assert decision.promote == (not failed)
+
+
+def test_a_figure_that_there_is_not_is_said_so() -> None:
+    change = interval(0.0, math.nan, math.nan)
+    alone = metrics(slices=(Slice(name="format", before=1.0, after=1.0, change=change),))
+    (reason,) = decide(alone, dropped_share=0.0, limits=LIMITS).reasons
+    assert reason.startswith("canary_format: there is no figure") and "two users" in reason
 
 
 def test_a_reason_names_value_and_limit() -> None:
@@ -113,7 +134,7 @@ def test_pairs_that_lost_their_ends() -> None:
 
 
 def test_a_win_rate_counts_only_where_a_limit_is_set() -> None:
-    lost = metrics(win_rate=interval(0.2, 0.1, 0.3))
+    lost = metrics(win_rate=interval(0.2, 0.1, 0.3), judged_by="j")
     assert decide(lost, dropped_share=0, limits=GateOptions(min_win_rate=None)).promote
 
 

@@ -110,6 +110,9 @@ WANTED = {
     "few, mostly replayed": (
         {"max_turns": 10, "replay_share": 0.7}, Wanted(turns=3, seeds=7, minimum=3),
     ),
+    "all but one replayed": (
+        {"max_turns": 8, "replay_share": 0.95}, Wanted(turns=1, seeds=7, minimum=1),
+    ),
     "spin": ({"method": "spin"}, Wanted(satisfied=100, minimum=32)),
     "spin with seeds": (
         {"method": "spin", "replay_share": 0.5}, Wanted(satisfied=50, seeds=50, minimum=32),
