@@ -74,7 +74,8 @@ def train(
 
 def check_base(start: Start) -> None:
     """Raise PolicyUnusable where the folder of the policy that the line began with is gone."""
-    if Path(start.base).is_absolute() and not Path(start.base).is_dir():
+    began_elsewhere = start.base != start.source  # else loading it says what is wrong with it
+    if began_elsewhere and Path(start.base).is_absolute() and not Path(start.base).is_dir():
         raise PolicyUnusable(
             f"{start.base}: the policy that the champion's line began with is gone, and the gate "
             "compares every candidate with it. Put the folder back, or begin a new line: name the "

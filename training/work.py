@@ -1,7 +1,7 @@
 """Work that outlives a crash: samples, the reference's log-probabilities, checkpoints.
 
     <models>/work/<key>/samples.jsonl
-    <models>/work/<key>/update/reference-*.json, checkpoint-N/
+    <models>/work/<key>/update-<pairs>/reference-*.json, checkpoint-N/
 
 The key is of everything that the work depends on, so a run that starts again after a crash with
 the same turns, policy and settings finds it, and any other does not. Checkpoints hold optimizer

@@ -106,6 +106,7 @@ def test_a_base_that_is_gone_is_said_before_anything_is_leased(tmp_path: Path) -
     there = Start(source="v1", parent="v1", base=str(tmp_path))
     check_base(there)
     check_base(replace(there, base="org/model"))
+    check_base(replace(there, source="/nowhere", base="/nowhere"))
     with pytest.raises(PolicyUnusable, match="line began with is gone"):
         check_base(replace(there, base=str(tmp_path / "policy")))
 
