@@ -170,7 +170,9 @@ def _run(
 ) -> TrainReport:
     watch = Stopwatch()
     key = fingerprint(start.source)
-    kept = work.folder(models, key, options, lease.items)
+    # A batch that is reused holds its items against nobody: two trainers may have them at once.
+    alone = lease.batch_id if lease.reuses else ""
+    kept = work.folder(models, key, options, lease.items, alone)
     with registry.staging(models, lease.batch_id) as staged:
         places = Places(
             source=start.source,
