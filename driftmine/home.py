@@ -43,6 +43,7 @@ detector = "default"
 policy = ""
 min_turns = 32             # fewer fresh trainable turns: no update tonight
 max_turns = 128
+holdout = 0.2              # a new home has few conversations, and the gate wants 8 pairs held out
 # The values below suit the tiny policy. For a model of your own delete them: the defaults are
 # those of the paper (docs/training.md).
 max_prompt_tokens = 384

@@ -1,11 +1,15 @@
 """Every method from the command line, on the example logs, to a registered version."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from driftmine.settings import Settings
 from training import registry
+from warehouse import streams
+from warehouse.catalog import Catalog
 
 torch = pytest.importorskip("torch")
 
@@ -78,6 +82,15 @@ def test_a_learning_rate_far_too_high_is_held(
     assert report["training"]["margin"] > 0.5, "the margin looks splendid"
     assert registry.current(home / "models", registry.CHAMPION) == champion
     assert registry.current(home / "models", registry.CANDIDATE) == report["version"]
+
+
+def test_a_new_home_holds_out_what_its_gate_asks_for(home: Path) -> None:
+    """Or the first night that a new user runs ends with a held candidate."""
+    settings = Settings(**tomllib.loads((home / "driftmine.toml").read_text()))
+    own = tomllib.loads((home / "driftmine.toml").read_text())["training"]
+    catalog = Catalog.open(home / "warehouse")
+    held = streams.heldout(catalog, holdout=own["holdout"], n=32)
+    assert len(held) >= settings.training.gate.min_heldout
 
 
 def test_iterdpo_by_a_reward_model_needs_one(
