@@ -10,24 +10,31 @@ import datetime as dt
 import resource
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from driftmine import detectors, intake
+from driftmine import intake
 from driftmine.batch import waiting_turns
 from driftmine.console import Report
 from driftmine.intake import When
 from driftmine.report.page import page_of, write_page
 from driftmine.session import Session, need_extra
 from ingestion.logs.places import LogFile
-from mining.job import MineReport, detector_of, mine, not_shown
+from mining.job import Made, MineReport, detector_of, mine, not_shown
+from mining.options import MiningOptions
 from warehouse.catalog import Catalog
 from warehouse.errors import SettingsError
+from warehouse.promote import begin
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
 from warehouse.streams import held, last_snapshot
+
+if TYPE_CHECKING:
+    from training.report import TrainReport
 
 # Fields that a night's report and its counts share.
 _COUNTED = (
@@ -77,8 +84,28 @@ class NightReport(msgspec.Struct, kw_only=True):
     page: str = ""  # path of the HTML report
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What can stand in for parts of a night: another detector, another update."""
+
+    made: Made | None = None  # None: the detector that the settings name
+    update: Callable[..., TrainReport | None] | None = None  # None: `driftmine.train.update`
+
+    def detector(self, options: MiningOptions) -> str:
+        """As name@version. Raises DetectorUnusable."""
+        return self.made.part if self.made else detector_of(options)
+
+
+WHOLE = Parts()
+
+
 def nightly(
-    session: Session, given: Sequence[str], *, log_date: str | None, today: dt.date
+    session: Session,
+    given: Sequence[str],
+    *,
+    log_date: str | None,
+    today: dt.date,
+    parts: Parts = WHOLE,
 ) -> NightReport:
     """Ingest new logs, mine what is not mined, train if enough is fresh, write the report.
 
@@ -109,11 +136,11 @@ def nightly(
         with _timed(night, "ingest"):
             new = _ingest(session, catalog, logs, at, night, progress)
         with _timed(night, "mine"):
-            dates = _dates(session, catalog, new, night)
-            _mine(session, catalog, dates, night, progress)
+            dates = _dates(session, catalog, new, night, parts)
+            _mine(session, catalog, dates, night, progress, parts)
         session.console.safe_point()
         with _timed(night, "train"):
-            _train(session, catalog, night, progress)
+            _train(session, catalog, night, progress, parts)
         night.nothing_to_do = not (new or dates or night.model_version or night.held_logs)
         with _timed(night, "report"):
             night.page = str(_page(session, catalog, night))
@@ -123,11 +150,15 @@ def nightly(
 
 
 def _dates(
-    session: Session, catalog: Catalog, new: Collection[dt.date], night: NightReport
+    session: Session,
+    catalog: Catalog,
+    new: Collection[dt.date],
+    night: NightReport,
+    parts: Parts,
 ) -> list[dt.date]:
     """What the night is about: what it read, what is not mined, and a night without its page."""
     unreported = [] if page_of(session.home, night.log_date).exists() else [night.log_date]
-    due = stale_dates(catalog, detector_of(session.settings.mining))
+    due = stale_dates(catalog, parts.detector(session.settings.mining))
     return sorted({*new, *due, *unreported} & {*log_dates(catalog, "turns")})
 
 
@@ -152,6 +183,7 @@ def _mine(
     dates: Sequence[dt.date],
     night: NightReport,
     progress: Report,
+    parts: Parts,
 ) -> None:
     """Mine what is due, and fill in what these dates hold now.
 
@@ -160,11 +192,13 @@ def _mine(
     options, now = session.settings.mining, session.now
     held = [night_counts(catalog, day) for day in dates]
     if dates:
-        detectors.begin(session, catalog)
+        begin(catalog, parts.detector(options), now=now)
     reports = []
     for day in dates:
         session.console.safe_point()
-        report = mine(catalog, log_date=day, options=options, now=now, progress=progress)
+        report = mine(
+            catalog, log_date=day, options=options, now=now, progress=progress, made=parts.made
+        )
         reports.append(report)
     night.not_shown = not_shown(reports)
     for name in _COUNTED:
@@ -178,7 +212,9 @@ def _mine(
     night.dsat_by_model = _rates(reports)
 
 
-def _train(session: Session, catalog: Catalog, night: NightReport, progress: Report) -> None:
+def _train(
+    session: Session, catalog: Catalog, night: NightReport, progress: Report, parts: Parts
+) -> None:
     options = session.settings.training
     waiting = waiting_turns(catalog, options, session.now)
     if waiting < options.needed_turns:
@@ -195,7 +231,7 @@ def _train(session: Session, catalog: Catalog, night: NightReport, progress: Rep
         return
     from driftmine.train import update
 
-    report = update(session, catalog, options, progress)
+    report = (parts.update or update)(session, catalog, options, progress)
     if report is None:
         night.training = "another trainer took the fresh turns"
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from driftmine.console import Report
@@ -13,6 +14,7 @@ from warehouse.catalog import Catalog
 
 if TYPE_CHECKING:
     from training.report import TrainReport
+    from training.scorers.base import Scorer
 
 
 def update(
@@ -22,10 +24,12 @@ def update(
     progress: Report,
     *,
     reuse: str = "",
+    scorer: Scorer | None = None,
 ) -> TrainReport | None:
     """Lease, sample, train, gate, register. None where too little is fresh.
 
-    `reuse`: a finished batch whose turns are trained on once more.
+    `reuse`: a finished batch whose turns are trained on once more; `scorer`: ranks answers, in
+    place of what the settings name.
     """
     need_extra("train", "torch")
     from training.cycle import start_of, train
@@ -50,5 +54,5 @@ def update(
             default_policy=session.home.policy,
             now=now,
             reuse=reuse,
-            tools=given,
+            tools=replace(given, scorer=scorer or given.scorer),
         )

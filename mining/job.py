@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from ingestion import runners
 from ingestion.handoff import Handoff, ShardDone
 from ingestion.io import Progress, run_pipeline, watched
 from mining.card import Card
-from mining.detector import card_of, load_detector, thresholds_of
+from mining.detector import Detector, card_of, load_detector, thresholds_of
 from mining.harvest import part_of, partitions
 from mining.limits import limited, limits_of
 from mining.night import turns_files
@@ -53,6 +53,19 @@ class MineReport(msgspec.Struct, frozen=True, kw_only=True):
     judge: Spending | None = None  # requests to a judge and how each ended, where one is set
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A detector that somebody made, in place of the one that the options name."""
+
+    card: Card
+    load: Callable[[], Detector]  # called in every process
+
+    @property
+    def part(self) -> str:
+        """Of a night: the detector's, name@version."""
+        return part_of(self.card.name, self.card.version)
+
+
 def mine(
     catalog: Catalog,
     *,
@@ -60,6 +73,7 @@ def mine(
     options: MiningOptions,
     now: dt.datetime,
     progress: Progress | None = None,
+    made: Made | None = None,
 ) -> MineReport:
     """Judge every follow-up of one night, and put the verdicts in place of this detector's old.
 
@@ -68,7 +82,7 @@ def mine(
     Raises DetectorUnusable, CorruptStaging, CommitConflict and, of a judge, SettingsError and
     MissingExtra; after each of them nothing of this run is published, and it can be run again.
     """
-    run = _plan(catalog, log_date, options)
+    run = _plan(catalog, log_date, options, made)
     return _mine(replace(run, watermark=log_date), now, progress)
 
 
@@ -150,6 +164,7 @@ class _Run:
     log_date: dt.date
     options: MiningOptions
     card: Card
+    load: Callable[[], Detector]
     opted_out: frozenset[str]  # keys of users
     seen: Seen
     replaces: Sequence[Partition]
@@ -162,8 +177,10 @@ class _Run:
         return part_of(self.card.name, self.card.version)
 
 
-def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
-    card = card_of(options)
+def _plan(
+    catalog: Catalog, log_date: dt.date, options: MiningOptions, made: Made | None = None
+) -> _Run:
+    card = made.card if made else card_of(options)
     thresholds = thresholds_of(card, options)
     erasure = publish.erasure(catalog)
     turns = generations(catalog, "turns", log_date)
@@ -191,6 +208,7 @@ def _plan(catalog: Catalog, log_date: dt.date, options: MiningOptions) -> _Run:
         log_date=log_date,
         options=options,
         card=card,
+        load=made.load if made else partial(load_detector, options, run_id),
         opted_out=opted_out,
         # All logs of the night: one that joined it meanwhile was not read.
         seen=Seen(erasure=erasure, nights={("turns", log_date): turns}),
@@ -225,8 +243,7 @@ def _carry_out(run: _Run, now: dt.datetime, progress: Progress | None) -> Tally 
 def _stage(run: _Run, progress: Progress | None) -> list[ShardDone]:
     planned = shards(turns_files(run.catalog, run.log_date), run.options.workers)
     job = MiningJob(store=run.catalog.store, log_date=run.log_date, opted_out=run.opted_out)
-    load = partial(load_detector, run.options, run.run_id)
-    stage = StageSignals(planned, job=job, load=load, handoff=run.handoff)
+    stage = StageSignals(planned, job=job, load=run.load, handoff=run.handoff)
     with watched(run.handoff.done, len(planned), "shards mined", progress):
         run_pipeline(
             lambda pipeline: pipeline | "Stage signals" >> stage,

@@ -27,7 +27,7 @@ from training.methods import Task
 from training.metrics import Metrics, PairScore, Shift, margins, shift
 from training.options import TrainingOptions
 from training.pairs import PairSet
-from training.policy import Policy, load
+from training.policy import Policy, fingerprint, load
 from training.prompts import fit
 from training.samplers.base import Progress
 from training.samplers.chosen import chosen
@@ -220,13 +220,17 @@ def _drawn(
     progress: Progress | None,
 ) -> tuple[Drawn, Drawn]:
     """For the batch, and for what is held out: apart, so that the one never moves the other."""
-    sampler = chosen(policy, options, progress)
+    drawn_from, key = policy, places.key
+    if options.draw_from == "base" and places.base != places.source:
+        trusted = places.base in options.trust_remote_code
+        drawn_from, key = load(places.base, trusted=trusted), fingerprint(places.base)
+    sampler = chosen(drawn_from, options, progress)
     if isinstance(sampler, HfSampler):  # an endpoint keeps what it was paid for itself
         sampler = KeptSampler(
-            inner=HfSampler(policy=policy),
-            policy=policy,
+            inner=HfSampler(policy=drawn_from),
+            policy=drawn_from,
             path=places.work / "samples.jsonl",
-            key=places.key,
+            key=key,
             progress=progress,
         )
     unseen = [Task(example=example, method=drift(options)) for example in material.heldout]
