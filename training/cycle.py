@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from training.policy import fingerprint
 from training.report import Start, TrainReport, manifest_of, report_of
 from training.samplers.endpoint import clear
 from training.tools import Tools
+from training.work import Work
 from warehouse import heartbeat, leases, streams
 from warehouse.catalog import Catalog
 from warehouse.errors import PolicyUnusable, SettingsError, TrainingFailed
@@ -49,8 +50,8 @@ def train(
 
     `reuse`: a finished batch whose turns are trained on once more instead. On any error the batch
     is given back and no version appears; what was drawn and trained so far is kept, and found by
-    the next run with the same turns. Raises SettingsError, PolicyUnusable, TrainingFailed,
-    LeaseLost, SnapshotGone.
+    the next run that draws or trains the same. Raises SettingsError, PolicyUnusable,
+    TrainingFailed, LeaseLost, SnapshotGone.
     """
     if options.max_prompt_tokens >= options.max_length:
         raise SettingsError(
@@ -60,16 +61,17 @@ def train(
     settle(catalog, models, now=now)
     start = start_of(models, options.policy, default_policy)
     check_base(start)
-    lease = _leased(catalog, options, reuse, now)
-    if lease is None:
-        return None
-    ttl = dt.timedelta(hours=options.lease_hours)
-    try:
-        with heartbeat.kept(catalog, lease, ttl=ttl, now=now), _named_failures():
-            return _run(catalog, models, options, start, lease, now, tools)
-    except BaseException:  # a signal too must not hold the batch until its lease ends
-        leases.release(catalog, lease)
-        raise
+    with closing(Work(models)) as kept:
+        lease = _leased(catalog, options, reuse, now)
+        if lease is None:
+            return None
+        ttl = dt.timedelta(hours=options.lease_hours)
+        try:
+            with heartbeat.kept(catalog, lease, ttl=ttl, now=now), _named_failures():
+                return _run(catalog, models, options, start, lease, now, tools, kept)
+        except BaseException:  # a signal too must not hold the batch until its lease ends
+            leases.release(catalog, lease)
+            raise
 
 
 def check_base(start: Start) -> None:
@@ -167,19 +169,16 @@ def _run(
     lease: Lease,
     now: dt.datetime,
     tools: Tools,
+    kept: Work,
 ) -> TrainReport:
     watch = Stopwatch()
-    key = fingerprint(start.source)
-    # A batch that is reused holds its items against nobody: two trainers may have them at once.
-    alone = lease.batch_id if lease.reuses else ""
-    kept = work.folder(models, key, options, lease.items, alone)
     with registry.staging(models, lease.batch_id) as staged:
         places = Places(
             source=start.source,
             base=start.base,
             folder=staged,
             work=kept,
-            key=key,
+            key=fingerprint(start.source),
             curves=tools.curves / lease.batch_id if tools.curves else None,
         )
         own = _trusting(options, start)
@@ -197,7 +196,7 @@ def _run(
             registry.set_alias(models, registry.CANDIDATE, version)
             if report.promoted:
                 registry.promote(models, version, now=now, why="gate")
-    work.finish(kept)
+    kept.finish()
     clear(options)
     return replace(report, seconds=dict(watch.seconds))
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
 import torch
 from msgspec import structs
 
@@ -36,6 +34,7 @@ from training.samplers.kept import KeptSampler
 from training.scorers.base import Scorer
 from training.scorers.feedback import FeedbackScorer
 from training.update import UpdateReport, update
+from training.work import Work
 from warehouse.errors import SettingsError, TrainingFailed
 
 
@@ -55,7 +54,7 @@ class Places:
     source: str  # of the policy that it starts from
     base: str  # of the policy that its line began with
     folder: Path  # of the new weights
-    work: Path  # of what outlives a crash
+    work: Work  # what outlives a crash
     key: str = ""  # of the policy: its files, and what they are run by
     curves: Path | None = None  # of TensorBoard
 
@@ -184,8 +183,7 @@ def _update(
     progress: Progress | None,
 ) -> UpdateReport:
     """In this process, or in several that load the policy themselves and are not looked at."""
-    # By its pairs: a checkpoint is gone on from by none but the very same update.
-    work = places.work / f"update-{_digest(pairs)}"
+    work = places.work.update(places.key, options, pairs.pairs)
     if options.processes == 1:
         look = looker(policy, held.pairs, options)
         report = update(
@@ -207,10 +205,6 @@ def _update(
     return update_on(job, progress)
 
 
-def _digest(pairs: PairSet) -> str:
-    return hashlib.sha256(msgspec.json.encode(pairs.pairs)).hexdigest()[:16]
-
-
 def _drawn(
     policy: Policy,
     places: Places,
@@ -225,7 +219,7 @@ def _drawn(
         sampler = KeptSampler(
             inner=HfSampler(policy=policy),
             policy=policy,
-            path=places.work / "samples.jsonl",
+            path=places.work.samples,
             key=places.key,
             progress=progress,
         )
