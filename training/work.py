@@ -26,18 +26,22 @@ from typing import Any
 import msgspec
 from filelock import FileLock, Timeout
 
+from warehouse.errors import ErasureUnfinished
+
 KEPT = dt.timedelta(days=7)  # unfinished work that nobody came back to
 
 
 class Work:
-    """What one trainer keeps, from before it holds any turn until its version is registered."""
+    """What one trainer keeps, until its version is registered.
+
+    To be made before the trainer leases turns: so `forget` sees whoever may hold a user's.
+    """
 
     def __init__(self, models: Path) -> None:
         self._root = models / "work"
         self._root.mkdir(parents=True, exist_ok=True)
         self._held: dict[Path, FileLock] = {}
-        self.samples = self._root / f"samples-{uuid.uuid4().hex}.jsonl"
-        self._hold(self.samples)
+        self.samples = self._own("samples", ".jsonl")
 
     def update(self, *parts: Any) -> Path:
         """Where the update on `parts` is kept, made if it is not there. Parts are encoded as JSON.
@@ -46,9 +50,11 @@ class Work:
         """
         key = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:32]
         path = self._root / f"update-{key}"
-        if path not in self._held and not self._hold(path):
-            path = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
-            self._hold(path)
+        if path not in self._held:
+            try:
+                self._held[path] = _held(path, timeout=0)
+            except Timeout:
+                path = self._own("update")
         path.mkdir(exist_ok=True)
         os.utime(path)
         return path
@@ -72,12 +78,10 @@ class Work:
             lock.release()
         self._held.clear()
 
-    def _hold(self, path: Path) -> bool:
-        lock = FileLock(_lock_of(path), blocking=False)
-        with suppress(Timeout):
-            lock.acquire()
-            self._held[path] = lock
-        return path in self._held
+    def _own(self, name: str, suffix: str = "") -> Path:
+        path = self._root / f"{name}-{uuid.uuid4().hex}{suffix}"
+        self._held[path] = _held(path, timeout=-1)  # a sweep may have it for an instant
+        return path
 
 
 def kept_samples(path: Path) -> dict[str, msgspec.Raw]:
@@ -92,27 +96,42 @@ def kept_samples(path: Path) -> dict[str, msgspec.Raw]:
 
 
 def sweep(models: Path, *, now: dt.datetime) -> None:
-    """Remove work that nobody came back to."""
-    for path in unfinished(models):
+    """Remove work that nobody is at, and that nobody came back to."""
+    for path in _known(models):
         with suppress(OSError):
-            if dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) < now - KEPT:
+            touched = (path if path.exists() else _lock_of(path)).stat().st_mtime
+            if dt.datetime.fromtimestamp(touched, dt.UTC) < now - KEPT:
                 _remove_free(path)
 
 
 def forget(models: Path) -> int:
-    """Remove all of it: it may hold what a policy wrote in answer to a user who is erased."""
-    found = unfinished(models)
-    for path in found:
-        _remove_free(path)
-    return len(found)
+    """Remove all of it: it may hold what a policy wrote in answer to a user who is erased.
+
+    Raises ErasureUnfinished where a trainer is at work, after removing the rest.
+    """
+    there = len(unfinished(models))
+    busy = [path.name for path in _known(models) if not _remove_free(path)]
+    if busy:
+        raise ErasureUnfinished(
+            f"{models / 'work'}: a training run is at work, and may hold turns of the user "
+            f"({', '.join(busy)}). All else is erased. Wait for it to end, or end it, and erase "
+            "again."
+        )
+    return there
 
 
 def unfinished(models: Path) -> list[Path]:
     """The files and folders that there are."""
-    return sorted(path for path in (models / "work").glob("*") if path.suffix != _LOCK)
+    return [path for path in _known(models) if path.exists()]
 
 
 _LOCK = ".lock"
+
+
+def _known(models: Path) -> list[Path]:
+    """What there is, and what has only a lock yet."""
+    found = (models / "work").glob("*")
+    return sorted({path.with_suffix("") if path.suffix == _LOCK else path for path in found})
 
 
 def _lock_of(path: Path) -> Path:
@@ -120,10 +139,17 @@ def _lock_of(path: Path) -> Path:
     return path.with_name(path.name + _LOCK)
 
 
+def _held(path: Path, *, timeout: float) -> FileLock:
+    """Its lock, which the system lets go of where the process is killed. Raises Timeout."""
+    lock = FileLock(_lock_of(path), timeout=timeout)
+    lock.acquire()
+    return lock
+
+
 def _remove_free(path: Path) -> bool:
     """Remove it unless a process is at work on it."""
     try:
-        with FileLock(_lock_of(path), blocking=False):
+        with _held(path, timeout=0):
             _remove(path)
             # While it is held: who has just opened it finds that it has gone, and tries anew.
             _lock_of(path).unlink(missing_ok=True)

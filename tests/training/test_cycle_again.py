@@ -12,7 +12,7 @@ import pytest
 from training import registry
 from training.options import StopOptions
 from warehouse.catalog import Catalog
-from warehouse.errors import PolicyUnusable, TrainingFailed
+from warehouse.errors import ErasureUnfinished, PolicyUnusable, TrainingFailed
 
 torch = pytest.importorskip("torch")
 
@@ -30,7 +30,7 @@ from training.cycle import check_base, train  # noqa: E402
 from training.report import Start, TrainReport  # noqa: E402
 from training.samplers.base import Sample, Sampling  # noqa: E402
 from training.samplers.hf import HfSampler  # noqa: E402
-from training.work import unfinished  # noqa: E402
+from training.work import forget, unfinished  # noqa: E402
 
 __all__ = ["catalog", "fresh", "models", "night"]
 
@@ -107,6 +107,32 @@ def test_a_batch_that_is_trained_on_once_more_goes_on_too(
     report = again()
     assert report is not None and report.update.resumed_at == 1
     assert drawn == []
+
+
+def test_who_may_hold_turns_of_a_user_is_at_work(
+    night: Night,  # noqa: F811
+    models: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An erasure sees a trainer from before its lease until its version is there."""
+    told: list[str] = []
+
+    def seen(name: str) -> None:
+        real = getattr(cycle, name)
+
+        def looked(*given: Any) -> Any:
+            with pytest.raises(ErasureUnfinished):
+                forget(models)
+            told.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(cycle, name, looked)
+
+    for name in ("_leased", "learn", "_register"):
+        seen(name)
+    assert night() is not None
+    assert told == ["_leased", "learn", "_register"]
+    assert forget(models) == 0
 
 
 def test_samples_outlive_a_machine_that_is_too_small(

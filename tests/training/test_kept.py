@@ -9,6 +9,7 @@ import pytest
 
 from training.prompts import Prompt
 from training.work import Work, forget, sweep, unfinished
+from warehouse.errors import ErasureUnfinished
 from warehouse.records import Message, Role
 
 torch = pytest.importorskip("torch")
@@ -123,18 +124,38 @@ def test_all_of_it_is_forgotten(tmp_path: Path) -> None:
     killed.update("policy")
     killed.samples.write_text("[]")
     killed.close()
+    (tmp_path / "work" / "samples-1.jsonl.lock").touch()  # of one that was killed at its start
     assert forget(tmp_path) == 2
     assert list((tmp_path / "work").iterdir()) == []
     assert forget(tmp_path / "elsewhere") == 0
 
 
+def test_what_a_trainer_at_work_has_is_not_forgotten_in_silence(tmp_path: Path) -> None:
+    killed, busy = Work(tmp_path), Work(tmp_path)
+    killed.update("one")
+    killed.close()
+    with pytest.raises(ErasureUnfinished, match="Wait for it to end, or end it, and erase again"):
+        forget(tmp_path)  # it has nothing yet, and may have turns of the user
+    assert unfinished(tmp_path) == [], "all else is gone"
+    update = busy.update("other")
+    with pytest.raises(ErasureUnfinished, match=update.name):
+        forget(tmp_path)
+    assert unfinished(tmp_path) == [update]
+    busy.finish()
+    assert forget(tmp_path) == 0
+
+
 def test_work_that_nobody_came_back_to_goes(tmp_path: Path) -> None:
     now = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
-    killed = Work(tmp_path)
+    killed, busy = Work(tmp_path), Work(tmp_path)
     old, new = (killed.update(name) for name in ("old", "new"))
     killed.close()
-    for path, days in ((old, 8), (new, 6)):
+    slow = busy.update("slow")
+    alone = tmp_path / "work" / "samples-1.jsonl.lock"  # of one that was killed at its start
+    alone.touch()
+    for path, days in ((old, 8), (new, 6), (slow, 8), (alone, 8)):
         at = (now - dt.timedelta(days=days)).timestamp()
         os.utime(path, (at, at))
     sweep(tmp_path, now=now)
-    assert unfinished(tmp_path) == [new]
+    assert unfinished(tmp_path) == sorted((new, slow))
+    assert not alone.exists()
