@@ -21,7 +21,7 @@ import datasets
 import msgspec
 import peft
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerState
 from trl import DPOConfig, DPOTrainer
 
 from training.checkpoints import newest
@@ -75,14 +75,13 @@ def update(
     kept = _kept(policy, pairs, options)
     lengths = [tokens(policy, pair) for pair in kept]
     together = pass_pairs(max(lengths), options)
-    watchdog = Watchdog(look, options.stop) if look else None
-    callbacks = [Numbers(progress), *([watchdog] if watchdog else [])]
     with _folder(work) as folder, _silence():
+        watchdog = Watchdog(look, options.stop, folder / "looks.json") if look else None
+        callbacks = [Numbers(progress), *([watchdog] if watchdog else [])]
         args = config(options, folder, together, gpu=policy.device.type == "cuda", curves=curves)
         trainer = _trainer(policy, kept, lengths, options, args, callbacks)
         start_margin = _start_margin(trainer, options.gate.start_margin_tolerance)
-        checkpoint = newest(folder)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        resumed_at = _trained(trainer, newest(folder), watchdog)
         _bring_together(trainer, policy, save, options)
     steps = curve(trainer.state.log_history, options.beta)
     trained = len(trainer.train_dataset)
@@ -91,7 +90,7 @@ def update(
         dropped=len(pairs) - trained,
         answers_cut=sum(length > options.max_length for length in lengths),
         steps=trainer.state.global_step,
-        resumed_at=int(checkpoint.rpartition("-")[2]) if checkpoint else 0,
+        resumed_at=resumed_at,
         pass_pairs=together,
         start_margin=start_margin,
         first_loss=steps[0].loss,
@@ -140,6 +139,20 @@ def _trainer(
             "of the file that launch_config names, or set rank = 0. Nothing was registered."
         )
     return trainer
+
+
+def _trained(trainer: Any, checkpoint: str | None, watchdog: Watchdog | None) -> int:
+    """Train from a checkpoint to the end; the step of the checkpoint."""
+    step = int(checkpoint.rpartition("-")[2]) if checkpoint else 0
+    if watchdog:
+        watchdog.resume(step)
+    if checkpoint and watchdog and watchdog.stopped:
+        # It had ended there, which transformers does not know: it would take one more step.
+        trainer._load_from_checkpoint(checkpoint)
+        trainer.state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
+    else:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    return step
 
 
 def _bring_together(

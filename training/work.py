@@ -1,7 +1,7 @@
-"""Work that outlives a crash: samples, the reference's log-probabilities, checkpoints.
+"""Work that outlives a crash: samples, the reference's log-probabilities, looks, checkpoints.
 
     <models>/work/samples-<process>.jsonl
-    <models>/work/update-<key>/reference-*.json, checkpoint-N/
+    <models>/work/update-<key>/reference-*.json, looks.json, checkpoint-N/
     <models>/work/<either>.lock     beside it: held by the process that is at work on it
 
 A line of samples has a key of its own: of the policy's files, the prompts, and how they were drawn.
