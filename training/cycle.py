@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -34,6 +35,7 @@ from warehouse.leases import Lease
 from warehouse.manifest import ModelVersion
 
 NO_TOOLS = Tools()
+_LOG = logging.getLogger(__name__)
 
 
 def train(
@@ -142,7 +144,15 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
         moved = {move.version for move in registry.history(models)}
         for model in known:
             if model.promoted and model.version in there - moved:
-                registry.promote(models, model.version, now=now, why="gate")
+                _promote(models, model.version, now)
+
+
+def _promote(models: Path, version: str, now: dt.datetime) -> None:
+    """Of a killed run, unless its files were damaged since: that must not stop later nights."""
+    try:
+        registry.promote(models, version, now=now, why="gate")
+    except PolicyUnusable as error:
+        _LOG.warning("%s passed its gate, but the champion stays what it is: %s", version, error)
 
 
 def start_of(models: Path, policy: str, default: Path) -> Start:

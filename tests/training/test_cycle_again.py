@@ -26,7 +26,7 @@ from tests.training.test_cycle import (  # noqa: E402
     night,
 )
 from training import cycle, iteration, policy  # noqa: E402
-from training.cycle import check_base, train  # noqa: E402
+from training.cycle import check_base, settle, train  # noqa: E402
 from training.report import Start, TrainReport  # noqa: E402
 from training.samplers.base import Sample, Sampling  # noqa: E402
 from training.samplers.hf import HfSampler  # noqa: E402
@@ -150,6 +150,32 @@ def test_samples_outlive_a_machine_that_is_too_small(
     report = night(replace(OPTIONS, max_pass_tokens=400))
     assert report is not None and report.update.pass_pairs == 1
     assert drawn == []
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "manifest.json"])
+def test_damage_to_a_killed_run_s_version_stops_no_later_night(
+    file: str,
+    night: Night,  # noqa: F811
+    catalog: Catalog,  # noqa: F811
+    models: Path,  # noqa: F811
+    now: dt.datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Killed between its commit and its name; then a disk goes bad."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(registry, "reveal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        night()
+    (staged,) = (models / "versions").glob(".*")
+    (staged / file).write_bytes(b"bad")
+    for _ in range(2):
+        settle(catalog, models, now=now)
+    assert registry.current(models, "champion") is None
+    versions = registry.versions(models)
+    assert len(versions) == (file == "model.safetensors"), "what is nothing any more goes"
+    for version in versions:
+        assert f"{version} passed its gate, but the champion stays" in caplog.text
+        assert "model.safetensors: changed" in caplog.text and "Put the files back" in caplog.text
 
 
 def test_a_full_disk_is_named_and_the_batch_given_back(
