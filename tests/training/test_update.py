@@ -73,18 +73,21 @@ def test_the_second_iteration_starts_at_0_too(trained: Policy, pairs: Pairs) -> 
     assert update.update(trained, pairs, OPTIONS).start_margin == 0.0
 
 
+@pytest.mark.parametrize("rank, moved", [(0, "embed_tokens"), (4, "lora_B")])
 def test_another_reference_is_noticed(
-    trained: Policy, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+    rank: int, moved: str, trained: Policy, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Moved(update._Trainer):  # type: ignore[misc]
         def __init__(self, **others: Any) -> None:
             super().__init__(**others)
             with torch.no_grad():
-                self.model.lm_head.weight.mul_(1.1)
+                for name, weight in self.model.named_parameters():
+                    if moved in name:  # that of a fresh adapter is 0
+                        weight.mul_(1.1).add_(0.1)
 
     monkeypatch.setattr(update, "_Trainer", Moved)
     with pytest.raises(TrainingFailed, match=r"margin starts at .* must be 0"):
-        update.update(trained, pairs, OPTIONS)
+        update.update(trained, pairs, replace(OPTIONS, lora=LoraOptions(rank=rank)))
 
 
 def test_a_loss_that_is_no_number_ends_the_update(
