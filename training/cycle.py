@@ -8,16 +8,12 @@ sealed before and revealed after, so a run that is killed in between is complete
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import logging
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from training import prune, registry, work
+from training import failures, prune, registry, work
 from training.batch import tasks
 from training.examples import of_dsat, of_sat
 from training.iteration import Material, Places, Stopwatch, judge, learn
@@ -30,7 +26,7 @@ from training.tools import Tools
 from training.work import Work
 from warehouse import heartbeat, leases, streams
 from warehouse.catalog import Catalog
-from warehouse.errors import PolicyUnusable, SettingsError, TrainingFailed
+from warehouse.errors import PolicyUnusable, SettingsError
 from warehouse.leases import Lease
 from warehouse.manifest import ModelVersion
 
@@ -69,7 +65,7 @@ def train(
             return None
         ttl = dt.timedelta(hours=options.lease_hours)
         try:
-            with heartbeat.kept(catalog, lease, ttl=ttl, now=now), _named_failures():
+            with heartbeat.kept(catalog, lease, ttl=ttl, now=now), failures.named():
                 return _run(catalog, models, options, start, lease, now, tools, kept)
         except BaseException:  # a signal too must not hold the batch until its lease ends
             leases.release(catalog, lease)
@@ -103,27 +99,6 @@ def _leased(
         seed=options.seed,
         selection=options.selection,
     )
-
-
-@contextmanager
-def _named_failures() -> Iterator[None]:
-    """Say what to do where the machine was too small."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingFailed(
-            "Memory ran out in the update. Lower max_pass_tokens, batch_size or max_length in "
-            "[training], train with [training.lora], or name a smaller policy. Nothing was "
-            "registered."
-        ) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TrainingFailed(
-            f"The disk is full ({error.filename or 'while the new weights were written'}). "
-            "Nothing was registered and the batch was given back. Make room, with `driftmine "
-            "models prune` say, and run again: what was drawn is kept."
-        ) from error
 
 
 def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
