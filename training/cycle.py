@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training import failures, prune, registry, work
 from training.batch import tasks
 from training.examples import of_dsat, of_sat
-from training.iteration import Material, Places, Stopwatch, judge, learn
+from training.iteration import Judged, Learned, Material, Places, Stopwatch, judge, learn
 from training.lock import registering
 from training.options import TrainingOptions
 from training.policy import fingerprint
@@ -32,6 +32,21 @@ from warehouse.manifest import ModelVersion
 
 NO_TOOLS = Tools()
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cycle:
+    """What one cycle works with."""
+
+    catalog: Catalog
+    models: Path
+    options: TrainingOptions
+    start: Start
+    lease: Lease
+    now: dt.datetime  # when it began
+    tools: Tools
+    kept: Work
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def train(
@@ -51,11 +66,7 @@ def train(
     the next run that draws or trains the same. Raises SettingsError, PolicyUnusable,
     TrainingFailed, LeaseLost, SnapshotGone.
     """
-    if options.max_prompt_tokens >= options.max_length:
-        raise SettingsError(
-            f"[training] max_prompt_tokens ({options.max_prompt_tokens}) must be below max_length "
-            f"({options.max_length}), or no room is left for an answer."
-        )
+    _check_room(options)
     settle(catalog, models, now=now)
     start = start_of(models, options.policy, default_policy)
     check_base(start)
@@ -64,12 +75,24 @@ def train(
         if lease is None:
             return None
         ttl = dt.timedelta(hours=options.lease_hours)
+        cycle = _Cycle(
+            catalog=catalog, models=models, options=options, start=start, lease=lease, now=now,
+            tools=tools, kept=kept,
+        )  # fmt: skip
         try:
             with heartbeat.kept(catalog, lease, ttl=ttl, now=now), failures.named():
-                return _run(catalog, models, options, start, lease, now, tools, kept)
+                return _run(cycle)
         except BaseException:  # a signal too must not hold the batch until its lease ends
             leases.release(catalog, lease)
             raise
+
+
+def _check_room(options: TrainingOptions) -> None:
+    if options.max_prompt_tokens >= options.max_length:
+        raise SettingsError(
+            f"[training] max_prompt_tokens ({options.max_prompt_tokens}) must be below max_length "
+            f"({options.max_length}), or no room is left for an answer."
+        )
 
 
 def check_base(start: Start) -> None:
@@ -146,44 +169,44 @@ def start_of(models: Path, policy: str, default: Path) -> Start:
     return Start(source=folder, parent=version, base=base, **now)
 
 
-def _run(
-    catalog: Catalog,
-    models: Path,
-    options: TrainingOptions,
-    start: Start,
-    lease: Lease,
-    now: dt.datetime,
-    tools: Tools,
-    kept: Work,
-) -> TrainReport:
-    watch = Stopwatch()
-    with registry.staging(models, lease.batch_id) as staged:
-        places = Places(
-            source=start.source,
-            base=start.base,
-            folder=staged,
-            work=kept,
-            key=fingerprint(start.source),
-            curves=tools.curves / lease.batch_id if tools.curves else None,
-        )
-        own = _trusting(options, start)
-        material = _material(catalog, lease, options)
-        learned = learn(places, material, own, watch, tools.progress, tools.scorer)
-        with watch.part("evaluate"):
-            judged = judge(places, learned, own, tools.comparer)
+def _run(cycle: _Cycle) -> TrainReport:
+    models, batch_id = cycle.models, cycle.lease.batch_id
+    with registry.staging(models, batch_id) as staged:
+        learned, judged = _candidate(cycle, staged)
         # One at a time: of two trainers, the second finds another champion than it trained on.
         with registering(models):
-            came_of = replace(start, champion_now=registry.current(models, registry.CHAMPION))
-            version = registry.next_version(models, lease.batch_id)
-            report = report_of(version, came_of, options, lease, learned, judged, watch)
-            with watch.part("register"):
-                _register(catalog, models, staged, report, start, options, lease, now, watch)
-            registry.set_alias(models, registry.CANDIDATE, version)
+            champion = registry.current(models, registry.CHAMPION)
+            report = report_of(
+                registry.next_version(models, batch_id),
+                replace(cycle.start, champion_now=champion),
+                cycle.options, cycle.lease, learned, judged, cycle.watch,
+            )  # fmt: skip
+            with cycle.watch.part("register"):
+                _register(cycle, staged, report)
+            registry.set_alias(models, registry.CANDIDATE, report.version)
             if report.promoted:
-                registry.promote(models, version, now=now, why="gate")
-    kept.finish()
-    clear(options)
-    return replace(report, seconds=dict(watch.seconds))
+                registry.promote(models, report.version, now=cycle.now, why="gate")
+    cycle.kept.finish()
+    clear(cycle.options)
+    return replace(report, seconds=dict(cycle.watch.seconds))
+
+
+def _candidate(cycle: _Cycle, folder: Path) -> tuple[Learned, Judged]:
+    """Train into `folder`, and compare what came of it with the policy that it came of."""
+    start, tools = cycle.start, cycle.tools
+    places = Places(
+        source=start.source,
+        base=start.base,
+        folder=folder,
+        work=cycle.kept,
+        key=fingerprint(start.source),
+        curves=tools.curves / cycle.lease.batch_id if tools.curves else None,
+    )
+    own = _trusting(cycle.options, start)
+    material = _material(cycle.catalog, cycle.lease, cycle.options)
+    learned = learn(places, material, own, cycle.watch, tools.progress, tools.scorer)
+    with cycle.watch.part("evaluate"):
+        return learned, judge(places, learned, own, tools.comparer)
 
 
 def _trusting(options: TrainingOptions, start: Start) -> TrainingOptions:
@@ -205,19 +228,10 @@ def _material(catalog: Catalog, lease: Lease, options: TrainingOptions) -> Mater
     )
 
 
-def _register(
-    catalog: Catalog,
-    models: Path,
-    staged: Path,
-    report: TrainReport,
-    start: Start,
-    options: TrainingOptions,
-    lease: Lease,
-    now: dt.datetime,
-    watch: Stopwatch,
-) -> None:
+def _register(cycle: _Cycle, staged: Path, report: TrainReport) -> None:
     """Seal the version, let the catalog know it, and give it its name."""
-    sha256 = registry.seal(staged, manifest_of(report, start, options, lease, now))
+    start, lease, now = cycle.start, cycle.lease, cycle.now
+    sha256 = registry.seal(staged, manifest_of(report, start, cycle.options, lease, now))
     model = ModelVersion(
         version=report.version,
         parent=start.parent,
@@ -226,5 +240,6 @@ def _register(
         promoted=report.promoted,
         manifest_sha256=sha256,
     )
-    leases.finish(catalog, lease, model, now + dt.timedelta(seconds=watch.total()))
-    registry.reveal(models, staged, report.version)
+    ended = now + dt.timedelta(seconds=cycle.watch.total())
+    leases.finish(cycle.catalog, lease, model, ended)
+    registry.reveal(cycle.models, staged, report.version)

@@ -121,15 +121,9 @@ def learn(
     with watch.part("sample"):
         drawn, unseen = _drawn(policy, places, material, options, scorer, progress)
     with watch.part("pair"):
-        n = len(material.tasks)
         pairs = _fitted(policy, drawn.pairs(), options)
         held = _held(policy, unseen, material, options)
-        if not pairs.pairs:
-            raise TrainingFailed(
-                f"None of {n} turns makes a pair to train on: {pairs.filtered}. Nothing was "
-                "registered and the batch was given back; look at the policy and its chat "
-                "template, and at max_new_tokens and keep_cut_off in [training]."
-            )
+        _check_pairs(pairs, len(material.tasks))
     with watch.part("update"):
         before = _scores(policy, pairs, options)
         slope = _gradient(policy, pairs, [0.0] * len(pairs.pairs), options)
@@ -259,6 +253,15 @@ def _fitted(policy: Policy, made: PairSet, options: TrainingOptions) -> PairSet:
             for pair in made.pairs
         ),
     )
+
+
+def _check_pairs(pairs: PairSet, turns: int) -> None:
+    if not pairs.pairs:
+        raise TrainingFailed(
+            f"None of {turns} turns makes a pair to train on: {pairs.filtered}. Nothing was "
+            "registered and the batch was given back; look at the policy and its chat "
+            "template, and at max_new_tokens and keep_cut_off in [training]."
+        )
 
 
 def _scores(policy: Policy, pairs: PairSet, options: TrainingOptions) -> list[PairScore]:
