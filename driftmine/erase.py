@@ -36,18 +36,17 @@ class HomeErasure(msgspec.Struct, frozen=True, kw_only=True):
     warehouse: ErasureReport
     pages: tuple[str, ...]  # HTML reports that quoted the user
     samples: int = 0  # drawn answers that were kept for a training run: all of them go
-    unfinished: int = 0  # updates that were interrupted, whose samples and checkpoints go
+    unfinished: int = 0  # files of samples and folders of checkpoints, of interrupted updates
 
 
 def run(session: Session, users: Sequence[str]) -> int:
     """Erase, and say what was removed."""
     keys = _keys(session.home, users)
-    # Answers to whom is not known, so none stays; a run that was killed draws them again.
-    samples, unfinished = forget(_samples(session), SAMPLES), work.forget(session.home.models)
     with session.catalog() as catalog, session.console.progress() as progress:
         step = session.console.stoppable(progress)
         try:
             report, pages = erase(session.home, catalog, keys, session.now, step)
+            samples, unfinished = _forget_answers(session, report)
         except ErasureUnfinished as error:
             for line in error.removed:
                 session.console.note(line)
@@ -61,6 +60,20 @@ def run(session: Session, users: Sequence[str]) -> int:
     )
     session.console.result(done, lambda: _table(done))
     return 0
+
+
+def _forget_answers(session: Session, report: ErasureReport) -> tuple[int, int]:
+    """Remove what trainers keep; how many answers of endpoints, and of other files and folders.
+
+    Answers to whom is not known, so none stays; a run that was killed draws them again. Last of
+    all: who begins to train from now on gets no turn of the users.
+    """
+    samples = forget(_samples(session), SAMPLES)
+    try:
+        return samples, work.forget(session.home.models)
+    except ErasureUnfinished as error:
+        error.removed = report.lines()
+        raise
 
 
 def dry_run(session: Session, users: Sequence[str]) -> int:
@@ -180,6 +193,6 @@ def _facts(found: HomeErasure, users: str) -> Iterator[tuple[str, object]]:
     if found.samples:
         yield "drawn answers", found.samples
     if found.unfinished:
-        yield "interrupted updates", f"{found.unfinished}: samples and checkpoints"
+        yield "interrupted updates", f"{found.unfinished} files or folders of what they kept"
     for page in found.pages:
         yield "report", page

@@ -8,31 +8,45 @@ sealed before and revealed after, so a run that is killed in between is complete
 from __future__ import annotations
 
 import datetime as dt
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import logging
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
-from training import prune, registry, work
+from training import failures, prune, registry, work
 from training.batch import tasks
 from training.examples import of_dsat, of_sat
-from training.iteration import Material, Places, Stopwatch, judge, learn
+from training.iteration import Judged, Learned, Material, Places, Stopwatch, judge, learn
 from training.lock import registering
 from training.options import TrainingOptions
 from training.policy import fingerprint
 from training.report import Start, TrainReport, manifest_of, report_of
 from training.samplers.endpoint import clear
 from training.tools import Tools
+from training.work import Work
 from warehouse import heartbeat, leases, streams
 from warehouse.catalog import Catalog
-from warehouse.errors import PolicyUnusable, SettingsError, TrainingFailed
+from warehouse.errors import PolicyUnusable, SettingsError
 from warehouse.leases import Lease
 from warehouse.manifest import ModelVersion
 
 NO_TOOLS = Tools()
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cycle:
+    """What one cycle works with."""
+
+    catalog: Catalog
+    models: Path
+    options: TrainingOptions
+    start: Start
+    lease: Lease
+    now: dt.datetime  # when it began
+    tools: Tools
+    kept: Work
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def train(
@@ -49,27 +63,36 @@ def train(
 
     `reuse`: a finished batch whose turns are trained on once more instead. On any error the batch
     is given back and no version appears; what was drawn and trained so far is kept, and found by
-    the next run with the same turns. Raises SettingsError, PolicyUnusable, TrainingFailed,
-    LeaseLost, SnapshotGone.
+    the next run that draws or trains the same. Raises SettingsError, PolicyUnusable,
+    TrainingFailed, LeaseLost, SnapshotGone.
     """
+    _check_room(options)
+    settle(catalog, models, now=now)
+    start = start_of(models, options.policy, default_policy)
+    check_base(start)
+    with closing(Work(models)) as kept:
+        lease = _leased(catalog, options, reuse, now)
+        if lease is None:
+            return None
+        ttl = dt.timedelta(hours=options.lease_hours)
+        cycle = _Cycle(
+            catalog=catalog, models=models, options=options, start=start, lease=lease, now=now,
+            tools=tools, kept=kept,
+        )  # fmt: skip
+        try:
+            with heartbeat.kept(catalog, lease, ttl=ttl, now=now), failures.named():
+                return _run(cycle)
+        except BaseException:  # a signal too must not hold the batch until its lease ends
+            leases.release(catalog, lease)
+            raise
+
+
+def _check_room(options: TrainingOptions) -> None:
     if options.max_prompt_tokens >= options.max_length:
         raise SettingsError(
             f"[training] max_prompt_tokens ({options.max_prompt_tokens}) must be below max_length "
             f"({options.max_length}), or no room is left for an answer."
         )
-    settle(catalog, models, now=now)
-    start = start_of(models, options.policy, default_policy)
-    check_base(start)
-    lease = _leased(catalog, options, reuse, now)
-    if lease is None:
-        return None
-    ttl = dt.timedelta(hours=options.lease_hours)
-    try:
-        with heartbeat.kept(catalog, lease, ttl=ttl, now=now), _named_failures():
-            return _run(catalog, models, options, start, lease, now, tools)
-    except BaseException:  # a signal too must not hold the batch until its lease ends
-        leases.release(catalog, lease)
-        raise
 
 
 def check_base(start: Start) -> None:
@@ -101,27 +124,6 @@ def _leased(
     )
 
 
-@contextmanager
-def _named_failures() -> Iterator[None]:
-    """Say what to do where the machine was too small."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingFailed(
-            "Memory ran out in the update. Lower max_pass_tokens, batch_size or max_length in "
-            "[training], train with [training.lora], or name a smaller policy. Nothing was "
-            "registered."
-        ) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TrainingFailed(
-            f"The disk is full ({error.filename or 'while the new weights were written'}). "
-            "Nothing was registered and the batch was given back. Make room, with `driftmine "
-            "models prune` say, and run again: what was drawn is kept."
-        ) from error
-
-
 def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
     """Complete what killed runs had committed, and clear away what they had not.
 
@@ -140,7 +142,15 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
         moved = {move.version for move in registry.history(models)}
         for model in known:
             if model.promoted and model.version in there - moved:
-                registry.promote(models, model.version, now=now, why="gate")
+                _promote(models, model.version, now)
+
+
+def _promote(models: Path, version: str, now: dt.datetime) -> None:
+    """Of a killed run, unless its files were damaged since: that must not stop later nights."""
+    try:
+        registry.promote(models, version, now=now, why="gate")
+    except PolicyUnusable as error:
+        _LOG.warning("%s passed its gate, but the champion stays what it is: %s", version, error)
 
 
 def start_of(models: Path, policy: str, default: Path) -> Start:
@@ -159,47 +169,44 @@ def start_of(models: Path, policy: str, default: Path) -> Start:
     return Start(source=folder, parent=version, base=base, **now)
 
 
-def _run(
-    catalog: Catalog,
-    models: Path,
-    options: TrainingOptions,
-    start: Start,
-    lease: Lease,
-    now: dt.datetime,
-    tools: Tools,
-) -> TrainReport:
-    watch = Stopwatch()
-    key = fingerprint(start.source)
-    # A batch that is reused holds its items against nobody: two trainers may have them at once.
-    alone = lease.batch_id if lease.reuses else ""
-    kept = work.folder(models, key, options, lease.items, alone)
-    with registry.staging(models, lease.batch_id) as staged:
-        places = Places(
-            source=start.source,
-            base=start.base,
-            folder=staged,
-            work=kept,
-            key=key,
-            curves=tools.curves / lease.batch_id if tools.curves else None,
-        )
-        own = _trusting(options, start)
-        material = _material(catalog, lease, options)
-        learned = learn(places, material, own, watch, tools.progress, tools.scorer)
-        with watch.part("evaluate"):
-            judged = judge(places, learned, own, tools.comparer)
+def _run(cycle: _Cycle) -> TrainReport:
+    models, batch_id = cycle.models, cycle.lease.batch_id
+    with registry.staging(models, batch_id) as staged:
+        learned, judged = _candidate(cycle, staged)
         # One at a time: of two trainers, the second finds another champion than it trained on.
         with registering(models):
-            came_of = replace(start, champion_now=registry.current(models, registry.CHAMPION))
-            version = registry.next_version(models, lease.batch_id)
-            report = report_of(version, came_of, options, lease, learned, judged, watch)
-            with watch.part("register"):
-                _register(catalog, models, staged, report, start, options, lease, now, watch)
-            registry.set_alias(models, registry.CANDIDATE, version)
+            champion = registry.current(models, registry.CHAMPION)
+            report = report_of(
+                registry.next_version(models, batch_id),
+                replace(cycle.start, champion_now=champion),
+                cycle.options, cycle.lease, learned, judged, cycle.watch,
+            )  # fmt: skip
+            with cycle.watch.part("register"):
+                _register(cycle, staged, report)
+            registry.set_alias(models, registry.CANDIDATE, report.version)
             if report.promoted:
-                registry.promote(models, version, now=now, why="gate")
-    work.finish(kept)
-    clear(options)
-    return replace(report, seconds=dict(watch.seconds))
+                registry.promote(models, report.version, now=cycle.now, why="gate")
+    cycle.kept.finish()
+    clear(cycle.options)
+    return replace(report, seconds=dict(cycle.watch.seconds))
+
+
+def _candidate(cycle: _Cycle, folder: Path) -> tuple[Learned, Judged]:
+    """Train into `folder`, and compare what came of it with the policy that it came of."""
+    start, tools = cycle.start, cycle.tools
+    places = Places(
+        source=start.source,
+        base=start.base,
+        folder=folder,
+        work=cycle.kept,
+        key=fingerprint(start.source),
+        curves=tools.curves / cycle.lease.batch_id if tools.curves else None,
+    )
+    own = _trusting(cycle.options, start)
+    material = _material(cycle.catalog, cycle.lease, cycle.options)
+    learned = learn(places, material, own, cycle.watch, tools.progress, tools.scorer)
+    with cycle.watch.part("evaluate"):
+        return learned, judge(places, learned, own, tools.comparer)
 
 
 def _trusting(options: TrainingOptions, start: Start) -> TrainingOptions:
@@ -221,19 +228,10 @@ def _material(catalog: Catalog, lease: Lease, options: TrainingOptions) -> Mater
     )
 
 
-def _register(
-    catalog: Catalog,
-    models: Path,
-    staged: Path,
-    report: TrainReport,
-    start: Start,
-    options: TrainingOptions,
-    lease: Lease,
-    now: dt.datetime,
-    watch: Stopwatch,
-) -> None:
+def _register(cycle: _Cycle, staged: Path, report: TrainReport) -> None:
     """Seal the version, let the catalog know it, and give it its name."""
-    sha256 = registry.seal(staged, manifest_of(report, start, options, lease, now))
+    start, lease, now = cycle.start, cycle.lease, cycle.now
+    sha256 = registry.seal(staged, manifest_of(report, start, cycle.options, lease, now))
     model = ModelVersion(
         version=report.version,
         parent=start.parent,
@@ -242,5 +240,6 @@ def _register(
         promoted=report.promoted,
         manifest_sha256=sha256,
     )
-    leases.finish(catalog, lease, model, now + dt.timedelta(seconds=watch.total()))
-    registry.reveal(models, staged, report.version)
+    ended = now + dt.timedelta(seconds=cycle.watch.total())
+    leases.finish(cycle.catalog, lease, model, ended)
+    registry.reveal(cycle.models, staged, report.version)

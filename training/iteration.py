@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
 import torch
 from msgspec import structs
 
@@ -36,6 +34,7 @@ from training.samplers.kept import KeptSampler
 from training.scorers.base import Scorer
 from training.scorers.feedback import FeedbackScorer
 from training.update import UpdateReport, update
+from training.work import Work
 from warehouse.errors import SettingsError, TrainingFailed
 
 
@@ -55,7 +54,7 @@ class Places:
     source: str  # of the policy that it starts from
     base: str  # of the policy that its line began with
     folder: Path  # of the new weights
-    work: Path  # of what outlives a crash
+    work: Work  # what outlives a crash
     key: str = ""  # of the policy: its files, and what they are run by
     curves: Path | None = None  # of TensorBoard
 
@@ -122,15 +121,9 @@ def learn(
     with watch.part("sample"):
         drawn, unseen = _drawn(policy, places, material, options, scorer, progress)
     with watch.part("pair"):
-        n = len(material.tasks)
         pairs = _fitted(policy, drawn.pairs(), options)
         held = _held(policy, unseen, material, options)
-        if not pairs.pairs:
-            raise TrainingFailed(
-                f"None of {n} turns makes a pair to train on: {pairs.filtered}. Nothing was "
-                "registered and the batch was given back; look at the policy and its chat "
-                "template, and at max_new_tokens and keep_cut_off in [training]."
-            )
+        _check_pairs(pairs, len(material.tasks))
     with watch.part("update"):
         before = _scores(policy, pairs, options)
         slope = _gradient(policy, pairs, [0.0] * len(pairs.pairs), options)
@@ -184,8 +177,7 @@ def _update(
     progress: Progress | None,
 ) -> UpdateReport:
     """In this process, or in several that load the policy themselves and are not looked at."""
-    # By its pairs: a checkpoint is gone on from by none but the very same update.
-    work = places.work / f"update-{_digest(pairs)}"
+    work = places.work.update(places.key, options, pairs.pairs)
     if options.processes == 1:
         look = looker(policy, held.pairs, options)
         report = update(
@@ -207,10 +199,6 @@ def _update(
     return update_on(job, progress)
 
 
-def _digest(pairs: PairSet) -> str:
-    return hashlib.sha256(msgspec.json.encode(pairs.pairs)).hexdigest()[:16]
-
-
 def _drawn(
     policy: Policy,
     places: Places,
@@ -229,7 +217,7 @@ def _drawn(
         sampler = KeptSampler(
             inner=HfSampler(policy=drawn_from),
             policy=drawn_from,
-            path=places.work / "samples.jsonl",
+            path=places.work.samples,
             key=key,
             progress=progress,
         )
@@ -269,6 +257,15 @@ def _fitted(policy: Policy, made: PairSet, options: TrainingOptions) -> PairSet:
             for pair in made.pairs
         ),
     )
+
+
+def _check_pairs(pairs: PairSet, turns: int) -> None:
+    if not pairs.pairs:
+        raise TrainingFailed(
+            f"None of {turns} turns makes a pair to train on: {pairs.filtered}. Nothing was "
+            "registered and the batch was given back; look at the policy and its chat "
+            "template, and at max_new_tokens and keep_cut_off in [training]."
+        )
 
 
 def _scores(policy: Policy, pairs: PairSet, options: TrainingOptions) -> list[PairScore]:

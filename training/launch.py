@@ -16,11 +16,13 @@ from pathlib import Path
 import msgspec
 import torch
 
+from training import failures
 from training.checkpoints import newest
 from training.options import TrainingOptions
 from training.policy import load
 from training.samplers.base import Progress
 from training.update import UpdateReport, update
+from warehouse.durable import write_whole
 from warehouse.errors import TrainingFailed
 from warehouse.records import PreferencePair
 
@@ -130,20 +132,19 @@ def main(path: str) -> int:
         print(_MARK, done, total, flush=True)
 
     try:
-        report = update(
-            load(job.source, trusted=job.source in job.options.trust_remote_code),
-            job.pairs,
-            job.options,
-            work=Path(job.work),
-            curves=Path(job.curves) if job.curves else None,
-            progress=tell if first else None,
-            save=Path(job.folder),
-        )
-    except TrainingFailed as error:
-        if first:
-            told.with_name("failure.json").write_bytes(
-                msgspec.json.encode(Failure(message=str(error)))
+        with failures.named():
+            report = update(
+                load(job.source, trusted=job.source in job.options.trust_remote_code),
+                job.pairs,
+                job.options,
+                work=Path(job.work),
+                curves=Path(job.curves) if job.curves else None,
+                progress=tell if first else None,
+                save=Path(job.folder),
             )
+    except TrainingFailed as error:  # in any of them: the others only hear that it is gone
+        said = msgspec.json.encode(Failure(message=str(error)))
+        write_whole(told.with_name("failure.json"), said)
         return 1
     if first:
         told.with_name("report.json").write_bytes(msgspec.json.encode(report))

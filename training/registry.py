@@ -160,13 +160,14 @@ def adopt(models: Path, known: Mapping[str, str], alive: Collection[str]) -> Non
     What was sealed and the catalog knows becomes a version; `known` holds the manifest's sha256
     of every version there. The rest is removed, except where its batch is in `alive`.
     """
+    named = {sha256: version for version, sha256 in known.items()}
     for staged in (models / "versions").glob(".*"):
         if LEAVING.fullmatch(staged.name):
             continue  # a version that was pruned: what is left of it does not come back
         manifest = staged / MANIFEST
-        sealed = manifest.exists() and _manifest(manifest)
-        if sealed and known.get(sealed.version) == sha256_of(manifest):
-            reveal(models, staged, sealed.version)
+        sealed = named.get(sha256_of(manifest)) if manifest.exists() else None
+        if sealed:
+            reveal(models, staged, sealed)
         elif _batch_of(staged) not in alive:
             shutil.rmtree(staged)
 

@@ -74,23 +74,13 @@ def report_of(
     watch: Stopwatch,
 ) -> TrainReport:
     """What a cycle did, with the gate's word on it."""
-    trained = learned.update.trained
-    gate = decide(
-        judged.metrics,
-        dropped_share=1 - trained / lease.size,
-        cut_share=learned.update.answers_cut / trained,
-        limits=options.gate,
-        objections=(
-            *start.objections,
-            *(f"the update was ended early: {reason}" for reason in learned.update.stopped),
-        ),
-    )
+    gate = _decided(start, options, lease, learned.update, judged)
     return TrainReport(
         version=version,
         parent=start.parent,
         method=options.method,
         batch_size=lease.size,
-        pairs=trained,
+        pairs=learned.update.trained,
         pairs_by_method=learned.pairs.by_method,
         filtered=learned.pairs.filtered,
         redrawn=learned.redrawn,
@@ -105,6 +95,21 @@ def report_of(
         promoted=gate.promote,
         notes=learned.notes,
         seconds=dict(watch.seconds),
+    )
+
+
+def _decided(
+    start: Start, options: TrainingOptions, lease: Lease, update: UpdateReport, judged: Judged
+) -> Decision:
+    return decide(
+        judged.metrics,
+        dropped_share=1 - update.trained / lease.size,
+        cut_share=update.answers_cut / update.trained,
+        limits=options.gate,
+        objections=(
+            *start.objections,
+            *(f"the update was ended early: {reason}" for reason in update.stopped),
+        ),
     )
 
 

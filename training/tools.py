@@ -17,6 +17,7 @@ from training.options import TrainingOptions
 from training.samplers.base import Progress
 from training.scorers.base import Scorer
 from training.scorers.judged import JudgedScorer
+from training.scorers.once import Once
 from warehouse.errors import SettingsError
 
 
@@ -81,7 +82,7 @@ def tools(
         scorer = {"reward": reward, "judge": JudgedScorer(judge=judge) if judge else None}
         comparer: Comparer | None = ByJudge(judge=judge, progress=progress) if judge else None
         if comparer is None and reward is not None:
-            comparer = ByScore(scorer=reward)
+            comparer = ByScore(scorer=Once(scorer=reward))
         yield Tools(
             scorer=scorer.get(options.scorer), comparer=comparer, progress=progress, curves=curves
         )

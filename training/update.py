@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,14 +20,15 @@ import datasets
 import msgspec
 import peft
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerState
 from trl import DPOConfig, DPOTrainer
 
 from training.checkpoints import newest
 from training.options import TrainingOptions
 from training.passes import bucketed, pass_pairs, row, tokens
-from training.policy import Policy, quiet
+from training.policy import Policy
 from training.samplers.base import Progress
+from training.silence import silence
 from training.watch import Look, Numbers, Step, Watchdog, curve
 from warehouse.durable import write_whole
 from warehouse.errors import TrainingFailed
@@ -75,14 +75,13 @@ def update(
     kept = _kept(policy, pairs, options)
     lengths = [tokens(policy, pair) for pair in kept]
     together = pass_pairs(max(lengths), options)
-    watchdog = Watchdog(look, options.stop) if look else None
-    callbacks = [Numbers(progress), *([watchdog] if watchdog else [])]
-    with _folder(work) as folder, _silence():
+    with _folder(work) as folder, silence():
+        watchdog = Watchdog(look, options.stop, folder / "looks.json") if look else None
+        callbacks = [Numbers(progress), *([watchdog] if watchdog else [])]
         args = config(options, folder, together, gpu=policy.device.type == "cuda", curves=curves)
         trainer = _trainer(policy, kept, lengths, options, args, callbacks)
         start_margin = _start_margin(trainer, options.gate.start_margin_tolerance)
-        checkpoint = newest(folder)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        resumed_at = _trained(trainer, newest(folder), watchdog)
         _bring_together(trainer, policy, save, options)
     steps = curve(trainer.state.log_history, options.beta)
     trained = len(trainer.train_dataset)
@@ -91,7 +90,7 @@ def update(
         dropped=len(pairs) - trained,
         answers_cut=sum(length > options.max_length for length in lengths),
         steps=trainer.state.global_step,
-        resumed_at=int(checkpoint.rpartition("-")[2]) if checkpoint else 0,
+        resumed_at=resumed_at,
         pass_pairs=together,
         start_margin=start_margin,
         first_loss=steps[0].loss,
@@ -140,6 +139,20 @@ def _trainer(
             "of the file that launch_config names, or set rank = 0. Nothing was registered."
         )
     return trainer
+
+
+def _trained(trainer: Any, checkpoint: str | None, watchdog: Watchdog | None) -> int:
+    """Train from a checkpoint to the end; the step of the checkpoint."""
+    step = int(checkpoint.rpartition("-")[2]) if checkpoint else 0
+    if watchdog:
+        watchdog.resume(step)
+    if checkpoint and watchdog and watchdog.stopped:
+        # It had ended there, which transformers does not know: it would take one more step.
+        trainer._load_from_checkpoint(checkpoint)
+        trainer.state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
+    else:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    return step
 
 
 def _bring_together(
@@ -198,6 +211,8 @@ def config(
 class _Trainer(DPOTrainer):  # type: ignore[misc]
     """Keeps the reference's log-probabilities beside its checkpoints."""
 
+    ref_model: Any
+
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         ids = [list(dataset[column]) for column in ("prompt_ids", "chosen_ids", "rejected_ids")]
         known = hashlib.sha256(msgspec.json.encode([self._precompute_model_hash, ids]))
@@ -225,6 +240,15 @@ class _Trainer(DPOTrainer):  # type: ignore[misc]
                 values.extend(found.float().tolist())
         return kept
 
+    def log_probs(self, batch: Any) -> Any:
+        """Of the chosen and of the rejected answers by the model as it is, its adapter on."""
+        reference = self.ref_model
+        self.ref_model = self.model  # without a reference model, TRL turns the adapter off
+        try:
+            return self.compute_ref_log_probs(self.model, batch)
+        finally:
+            self.ref_model = reference
+
     def create_model_card(self, *args: Any, **others: Any) -> None:
         """None beside a checkpoint: it would name libraries and no model of ours."""
 
@@ -246,7 +270,7 @@ def _lora(options: TrainingOptions) -> Any:
 def _start_margin(trainer: Any, tolerance: float) -> float:
     """Largest |margin| of the first batch. Raises TrainingFailed above `tolerance`."""
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
-    chosen, rejected = trainer.compute_ref_log_probs(trainer.model, batch)
+    chosen, rejected = trainer.log_probs(batch)
     moved = (chosen - batch["ref_chosen_logps"]) - (rejected - batch["ref_rejected_logps"])
     margin = float(trainer.beta * moved.abs().max())
     if not margin <= tolerance:
@@ -263,23 +287,3 @@ def _folder(work: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() if work is None else nullcontext(work) as folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         yield Path(folder)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep progress bars and advice off the console; what matters is in the report."""
-    before = os.environ.get("TQDM_DISABLE")
-    bars = datasets.utils.logging.is_progress_bar_enabled()
-    os.environ["TQDM_DISABLE"] = "1"  # read by trl, which has no argument for it
-    datasets.disable_progress_bars()
-    try:
-        with quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        if bars:
-            datasets.enable_progress_bars()
-        if before is None:
-            del os.environ["TQDM_DISABLE"]
-        else:
-            os.environ["TQDM_DISABLE"] = before

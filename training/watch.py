@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from training.options import StopOptions
 from training.samplers.base import Progress
+from warehouse.durable import write_whole
 from warehouse.errors import TrainingFailed
 
 
@@ -87,20 +90,40 @@ class Numbers(TrainerCallback):  # type: ignore[misc]
 
 
 class Watchdog(TrainerCallback):  # type: ignore[misc]
-    """Ends an update that has left every limit behind: what comes of it could not be promoted."""
+    """Ends an update that has left every limit behind: what comes of it could not be promoted.
 
-    def __init__(self, look: Callable[[int], Look], limits: StopOptions) -> None:
+    Each look is kept in a file, and taken once: an update that was killed ends as it would have.
+    """
+
+    def __init__(self, look: Callable[[int], Look], limits: StopOptions, kept: Path) -> None:
         self.looks: list[Look] = []
-        self.stopped: tuple[str, ...] = ()  # why the update ended early
         self._look = look
         self._limits = limits
+        self._file = kept
+        self._kept = {look.step: look for look in _read(kept)}
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Why the update ended early; empty where it did not."""
+        return tuple(self.looks[-1].objections(self._limits)) if self.looks else ()
+
+    def resume(self, step: int) -> None:
+        """Take the looks back that a checkpoint was made after."""
+        self.looks = [look for at, look in sorted(self._kept.items()) if at <= step]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """See transformers."""
+        step = state.global_step
         every = max(-(-state.max_steps // (self._limits.looks + 1)), 1)  # rounded up
-        if state.global_step % every or state.global_step >= state.max_steps:
+        if step % every or step >= state.max_steps:
             return
-        look = self._look(state.global_step)
-        self.looks.append(look)
-        self.stopped = tuple(look.objections(self._limits))
+        if step not in self._kept:
+            self._kept[step] = self._look(step)
+            kept = [asdict(look) for look in self._kept.values()]
+            write_whole(self._file, json.dumps(kept).encode())  # not msgspec: it has no NaN
+        self.looks.append(self._kept[step])
         control.should_training_stop = bool(self.stopped) or control.should_training_stop
+
+
+def _read(kept: Path) -> list[Look]:
+    return [Look(**look) for look in json.loads(kept.read_bytes())] if kept.exists() else []

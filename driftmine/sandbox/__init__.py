@@ -1,1 +1,1 @@
-"""A small product whose users are simulated: what they ask, and what they say of its answers."""
+"""A product in a bottle: a tiny policy, simulated users, and the whole loop run on them."""

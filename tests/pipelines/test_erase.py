@@ -19,6 +19,7 @@ from endpoint.timing import Timing
 from ingestion import job
 from ingestion.handoff import Handoff
 from ingestion.hashes import user_key
+from training.work import Work
 from warehouse.catalog import Catalog
 from warehouse.query import night_counts
 
@@ -196,6 +197,22 @@ def erase_beside(home: Path) -> None:
         work.erase(Home(home), catalog, [key_of(home)], now)
     finally:
         catalog.close()
+
+
+def test_an_erasure_beside_a_trainer_is_not_finished(driftmine: Callable, home: Path) -> None:
+    words = ("erase", "--user", "ann-4711", "--home", home, "--json")
+    killed, busy = Work(home / "models"), Work(home / "models")
+    for each in (killed, busy):
+        each.samples.write_text("an answer to ann")
+    killed.close()
+    refused = driftmine(*words)
+    assert (refused.exit_code, refused.json()["error"]) == (1, "ErasureUnfinished")
+    assert "a training run is at work" in refused.json()["message"]
+    assert "rows removed" in refused.stderr, "all else is gone, and said to be"
+    assert holding(home, "ann") == [f"models/work/{busy.samples.name}"]
+    busy.close()
+    assert driftmine(*words).json()["unfinished"] == 1
+    assert holding(home, "ann") == []
 
 
 def test_what_a_killed_run_left_behind_goes(

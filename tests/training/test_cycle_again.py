@@ -1,5 +1,6 @@
 """A cycle that is killed, or whose machine is too small, and the one after it."""
 
+import datetime as dt
 import errno
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,8 @@ import pytest
 
 from training import registry
 from training.options import StopOptions
-from warehouse.errors import PolicyUnusable, TrainingFailed
+from warehouse.catalog import Catalog
+from warehouse.errors import ErasureUnfinished, PolicyUnusable, TrainingFailed
 
 torch = pytest.importorskip("torch")
 
@@ -24,50 +26,156 @@ from tests.training.test_cycle import (  # noqa: E402
     night,
 )
 from training import cycle, iteration, policy  # noqa: E402
-from training.cycle import check_base  # noqa: E402
-from training.report import Start  # noqa: E402
-from training.samplers.base import Sample  # noqa: E402
-from training.samplers.kept import KeptSampler  # noqa: E402
+from training.cycle import check_base, settle, train  # noqa: E402
+from training.report import Start, TrainReport  # noqa: E402
+from training.samplers.base import Sample, Sampling  # noqa: E402
+from training.samplers.hf import HfSampler  # noqa: E402
+from training.work import forget, unfinished  # noqa: E402
 
 __all__ = ["catalog", "fresh", "models", "night"]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many answers to train on were drawn, a batch each."""
+    drawn: list[int] = []
+    sample = HfSampler.sample
+
+    def count(self: HfSampler, prompts: Any, parameters: Sampling, seed: int) -> list[Sample]:
+        if parameters.top_p < 1:  # not those that policies are compared by
+            drawn.append(len(prompts))
+        return sample(self, prompts, parameters, seed)
+
+    monkeypatch.setattr(HfSampler, "sample", count)
+    return drawn
+
+
+def killed(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> None:
+    """Run a cycle that is killed after the second step of its update."""
+    update = iteration.update
+
+    def at_step(done: int, total: int, _: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(iteration, "update", lambda *a, **o: update(*a, **o | {"progress": at_step}))
+        run()
 
 
 def test_a_killed_cycle_s_work_is_found_by_the_next(
     night: Night,  # noqa: F811
     models: Path,  # noqa: F811
+    drawn: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed in the middle of the update: no sample is drawn again, and no step taken again."""
-    drawn: list[int] = []
-    keep = KeptSampler._keep
     options = replace(OPTIONS, checkpoint_steps=1)
-
-    def count(self: KeptSampler, key: str, samples: list[Sample]) -> None:
-        drawn.append(len(samples))
-        keep(self, key, samples)
-
-    monkeypatch.setattr(KeptSampler, "_keep", count)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        update = iteration.update
-
-        def killed(*args: Any, **others: Any) -> Any:
-            def at_step(done: int, total: int, _: str) -> None:
-                if done == 2:
-                    raise KeyboardInterrupt
-
-            return update(*args, **others | {"progress": at_step})
-
-        patch.setattr(iteration, "update", killed)
-        night(options)
+    killed(monkeypatch, lambda: night(options))
     assert sum(drawn) >= 12
-    (kept,) = (models / "work").iterdir()
+    assert len(unfinished(models)) == 2
     drawn.clear()
     report = night(options)
     assert report is not None and report.update.resumed_at == 1
     assert report.update.steps == len(report.update.curve) == 3
     assert drawn == []
-    assert not kept.exists()
+    assert list((models / "work").iterdir()) == []
     assert registry.verify(models, report.version) == []
+
+
+def test_a_batch_that_is_trained_on_once_more_goes_on_too(
+    night: Night,  # noqa: F811
+    catalog: Catalog,  # noqa: F811
+    models: Path,  # noqa: F811
+    drawn: list[int],
+    policy_folder: Path,
+    now: dt.datetime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = night()
+    assert first is not None
+
+    def again() -> TrainReport | None:
+        return train(
+            catalog, models=models, options=replace(OPTIONS, checkpoint_steps=1),
+            default_policy=policy_folder, now=now,
+            reuse=registry.read(models, first.version).batch_id,
+        )  # fmt: skip
+
+    killed(monkeypatch, again)
+    drawn.clear()
+    report = again()
+    assert report is not None and report.update.resumed_at == 1
+    assert drawn == []
+
+
+def test_who_may_hold_turns_of_a_user_is_at_work(
+    night: Night,  # noqa: F811
+    models: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An erasure sees a trainer from before its lease until its version is there."""
+    told: list[str] = []
+
+    def seen(name: str) -> None:
+        real = getattr(cycle, name)
+
+        def looked(*given: Any) -> Any:
+            with pytest.raises(ErasureUnfinished):
+                forget(models)
+            told.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(cycle, name, looked)
+
+    for name in ("_leased", "learn", "_register"):
+        seen(name)
+    assert night() is not None
+    assert told == ["_leased", "learn", "_register"]
+    assert forget(models) == 0
+
+
+def test_samples_outlive_a_machine_that_is_too_small(
+    night: Night,  # noqa: F811
+    drawn: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_small(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingFailed, match="max_pass_tokens"):
+        patch.setattr(iteration, "update", too_small)
+        night()
+    drawn.clear()
+    report = night(replace(OPTIONS, max_pass_tokens=400))
+    assert report is not None and report.update.pass_pairs == 1
+    assert drawn == []
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "manifest.json"])
+def test_damage_to_a_killed_run_s_version_stops_no_later_night(
+    file: str,
+    night: Night,  # noqa: F811
+    catalog: Catalog,  # noqa: F811
+    models: Path,  # noqa: F811
+    now: dt.datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Killed between its commit and its name; then a disk goes bad."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(registry, "reveal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        night()
+    (staged,) = (models / "versions").glob(".*")
+    (staged / file).write_bytes(b"bad")
+    for _ in range(2):
+        settle(catalog, models, now=now)
+    assert registry.current(models, "champion") is None
+    versions = registry.versions(models)
+    assert len(versions) == (file == "model.safetensors"), "what is nothing any more goes"
+    for version in versions:
+        assert f"{version} passed its gate, but the champion stays" in caplog.text
+        assert "model.safetensors: changed" in caplog.text and "Put the files back" in caplog.text
 
 
 def test_a_full_disk_is_named_and_the_batch_given_back(

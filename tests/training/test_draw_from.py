@@ -22,7 +22,7 @@ OPTIONS = TrainingOptions(
 def test_answers_are_drawn_from_the_policy_that_is_named(
     policy_folder: Path, tmp_path: Path, make_turns: Callable[[int], list[DsatTurn]]
 ) -> None:
-    moved = tmp_path / "moved"
+    moved = tmp_path / "other"
     tiny.make(moved, 1, hidden=32, layers=2, heads=2, warm_up=5)
     turns = make_turns(4)
 

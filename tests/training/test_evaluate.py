@@ -10,6 +10,7 @@ import pytest
 from training.compare import ByScore
 from training.examples import Example, of_dsat
 from training.options import TrainingOptions
+from training.scorers.once import Once
 from warehouse.records import DsatTurn, PreferencePair
 
 torch = pytest.importorskip("torch")
@@ -68,6 +69,23 @@ def test_a_policy_is_no_better_than_itself(policy: Policy, held: HeldOut) -> Non
     assert found.coverage is not None
     before, after = found.coverage["before"], found.coverage["after"]
     assert before == after and before.share == 1.0 and before.alone == 0 < before.clusters
+
+
+def test_held_out_answers_are_scored_once(policy: Policy, held: HeldOut) -> None:
+    """For what is preferred and for what is covered; answers of both policies are the same."""
+
+    class Counting(Lengths):
+        asked = 0
+
+        def score(
+            self, examples: Sequence[Example], answers: Sequence[Sequence[str]]
+        ) -> list[list[float]]:
+            self.asked += sum(map(len, answers))
+            return super().score(examples, answers)
+
+    inner = Counting()
+    evaluate(policy, policy, lambda: policy, held, OPTIONS, ByScore(scorer=Once(scorer=inner)))
+    assert 0 < inner.asked <= 64
 
 
 def test_without_a_judge_nothing_is_won(policy: Policy, held: HeldOut) -> None:

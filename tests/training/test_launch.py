@@ -1,5 +1,7 @@
 """The update in several processes, on CPUs."""
 
+import errno
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -74,6 +76,34 @@ def test_what_fails_there_is_said_here(
     with pytest.raises(TrainingFailed, match=r"all 8 pairs fill max_length \(256\)"):
         update_on(alone)
     assert not (tmp_path / "made").exists()
+
+
+TOO_SMALL = {
+    "memory": (
+        torch.OutOfMemoryError("CUDA out of memory"),
+        r"Memory ran out.*max_pass_tokens.*\[training\.lora\]",
+    ),
+    "disk": (OSError(errno.ENOSPC, "No space", "w"), r"The disk is full \(w\).*Make room"),
+}
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+@pytest.mark.parametrize("error, message", TOO_SMALL.values(), ids=TOO_SMALL)
+def test_a_machine_that_is_too_small_is_named_by_any_process(
+    error: Exception, message: str, rank: str, job: Job, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Not the launcher's last lines: the same message as of one process."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    told = tmp_path / "job.json"
+    told.write_bytes(msgspec.json.encode(job))
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(launch, "load", fail)
+    assert launch.main(str(told)) == 1
+    assert re.match(message, launch._why(tmp_path / "failure.json", 1, ["some traceback"]))
 
 
 def test_the_launcher_s_own_failure_is_told(job: Job) -> None:

@@ -23,7 +23,8 @@ def test_the_paper_s_values_arrive_in_trl(size: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from training.draw import sampling
     from training.passes import pass_pairs
-    from training.update import _silence, config
+    from training.silence import silence
+    from training.update import config
 
     recipe = tomllib.loads((ROOT / "recipes" / f"paper-{size}.toml").read_text())
     options = Settings(**recipe).training
@@ -31,7 +32,7 @@ def test_the_paper_s_values_arrive_in_trl(size: str, tmp_path: Path) -> None:
     assert (options.method, options.guided) == ("drift", True)
     # The longest pairs fit into one pass of the paper's four.
     together = pass_pairs(options.max_length, options)
-    with _silence():
+    with silence():
         found = config(options, tmp_path, together, gpu=False)
     assert found.beta == 0.1
     assert (found.loss_type, found.loss_weights) == (["sigmoid", "sft"], [1.0, 0.001])

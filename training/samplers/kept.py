@@ -12,25 +12,27 @@ import msgspec
 from training.policy import Policy
 from training.prompts import Prompt
 from training.samplers.base import Progress, Sample, Sampler, Sampling
+from training.work import kept_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptSampler:
     """Draws batch by batch through another sampler and keeps each in a file.
 
-    Who draws the same again after a crash gets what was drawn and goes on from there. A batch has
-    a seed of its own, so the whole is what one run without a crash draws, to the bit.
+    Who draws the same again after a crash gets what was drawn and goes on from there: all files
+    beside its own are read, and what is used of them is copied. A batch has a seed of its own, so
+    the whole is what one run without a crash draws, to the bit.
     """
 
     inner: Sampler
     policy: Policy  # whose tokens tell how long prompts are
-    path: Path  # JSON lines: key, sample
+    path: Path  # JSON lines: key, samples; no other process writes to it
     key: str  # of the policy's weights
     progress: Progress | None = None
 
     def sample(self, prompts: Sequence[Prompt], parameters: Sampling, seed: int) -> list[Sample]:
         """See `Sampler.sample`."""
-        kept = self._kept()
+        own, others = kept_samples(self.path), self._others()
         sizes = [self.policy.prompt_size(prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=sizes.__getitem__)
         drawn: dict[int, Sample] = {}
@@ -38,10 +40,14 @@ class KeptSampler:
             part = order[start : start + parameters.batch]
             asked = [prompts[i] for i in part]
             key = self._key(asked, parameters, seed, start)
-            if key not in kept:
-                kept[key] = self.inner.sample(asked, parameters, _batch_seed(seed, start))
-                self._keep(key, kept[key])
-            drawn.update(zip(part, kept[key], strict=True))
+            known = own.get(key) or others.get(key)
+            if known is None:
+                samples = self.inner.sample(asked, parameters, _batch_seed(seed, start))
+            else:
+                samples = msgspec.json.decode(known, type=list[Sample])
+            if key not in own:
+                self._keep(key, samples)
+            drawn.update(zip(part, samples, strict=True))
             if self.progress:
                 self.progress(len(drawn), len(prompts), "sample")
         return [drawn[i] for i in range(len(prompts))]
@@ -50,17 +56,9 @@ class KeptSampler:
         asked = msgspec.json.encode([self.key, prompts, parameters, seed, start])
         return hashlib.sha256(asked).hexdigest()
 
-    def _kept(self) -> dict[str, list[Sample]]:
-        if not self.path.exists():
-            return {}
-        found: dict[str, list[Sample]] = {}
-        for line in self.path.read_bytes().splitlines():
-            try:
-                key, samples = msgspec.json.decode(line, type=tuple[str, list[Sample]])
-            except msgspec.MsgspecError:
-                continue  # the line that a killed process was writing
-            found[key] = samples
-        return found
+    def _others(self) -> dict[str, msgspec.Raw]:
+        files = set(self.path.parent.glob("samples-*.jsonl")) - {self.path}
+        return {key: line for file in sorted(files) for key, line in kept_samples(file).items()}
 
     def _keep(self, key: str, samples: list[Sample]) -> None:
         whole = self.path.read_bytes() if self.path.exists() else b""

@@ -1,0 +1,32 @@
+"""What an operator is told where the machine was too small."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from warehouse.errors import TrainingFailed
+
+
+@contextmanager
+def named() -> Iterator[None]:
+    """Raise TrainingFailed, with what to do, where memory or the disk's room ran out."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingFailed(
+            "Memory ran out in the update. Lower max_pass_tokens, batch_size or max_length in "
+            "[training], train with [training.lora], or name a smaller policy. Nothing was "
+            "registered, and what was drawn is kept."
+        ) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingFailed(
+            f"The disk is full ({error.filename or 'while the new weights were written'}). "
+            "Nothing was registered and the batch was given back. Make room, with `driftmine "
+            "models prune` say, and run again: what was drawn is kept."
+        ) from error
