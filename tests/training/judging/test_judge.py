@@ -161,7 +161,7 @@ FAILURES = {
 def test_three_in_ten_without_a_verdict_are_too_many(
     serve, judge, bad: Behaviour, outcome: Outcome, advice: str
 ) -> None:
-    made = judge(serve(failing(0.3, 10, bad)), attempts=1, timeout_s=0.6)
+    made = judge(serve(failing(0.3, 10, bad)), attempts=1, timeout_s=0.6, concurrency=4)
     with pytest.raises(SourceUnavailable) as caught:
         made.compare(pairs(10))
     message = str(caught.value)
