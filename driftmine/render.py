@@ -7,12 +7,15 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from driftmine.report.updates import judged
 
 if TYPE_CHECKING:
     from driftmine.home import Home
@@ -139,8 +142,7 @@ def _moved(report: TrainReport) -> Iterable[tuple[str, object]]:
         return
     yield "KL", f"{moved.kl:.3f} nats an answer to the parent, {moved.kl_base:.3f} to the base"
     yield "answers", f"{moved.length_ratio:.2f} times as long, {moved.distinct_share:.0%} distinct"
-    if won := moved.win_rate:
-        yield "win rate", f"{won.value:.1%} ({won.low:.1%}-{won.high:.1%}), by {moved.judged_by}"
+    yield from judged(asdict(moved))
     for part in moved.slices:
         change = part.change
         yield (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from driftmine.render import facts, grid
+from driftmine.report.updates import judged
 
 if TYPE_CHECKING:
     from driftmine.lineage import Ancestor, BatchTurn
@@ -74,9 +75,15 @@ def version(found: Shown) -> RenderableType:
     return Group(
         facts(shown.version, rows),
         grid("Gate", ("check", "value", "limit", "unit", "kept"), checks),
+        *_judged(report),
         facts("Lineage", [(each.version, _ancestor(each)) for each in found.lineage]),
         *_batch(found.turns),
     )
+
+
+def _judged(report: Mapping[str, Any]) -> list[RenderableType]:
+    rows = list(judged(report.get("metrics") or {}))
+    return [facts("Judged", rows)] if rows else []
 
 
 def _settings(changed: dict[str, Any]) -> str:

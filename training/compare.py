@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from training.examples import Example
+from training.judging.judgement import Judgement
 from training.scorers.base import Scorer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was said of pairs of answers."""
+
+    preferences: list[float]  # 1 where ours is better, 0 where theirs is, 0.5 a tie; NaN: no word
+    judgement: Judgement | None = None  # a judge's, of all the pairs
 
 
 class Comparer(Protocol):
@@ -20,8 +29,8 @@ class Comparer(Protocol):
 
     def prefer(
         self, examples: Sequence[Example], ours: Sequence[str], theirs: Sequence[str]
-    ) -> list[float]:
-        """1 where ours is better, 0 where theirs is, 0.5 for a tie; NaN: no word on it."""
+    ) -> Told:
+        """Ours against theirs, pair by pair."""
         ...
 
 
@@ -38,10 +47,11 @@ class ByScore:
 
     def prefer(
         self, examples: Sequence[Example], ours: Sequence[str], theirs: Sequence[str]
-    ) -> list[float]:
+    ) -> Told:
         """See `Comparer.prefer`."""
         both = list(zip(ours, theirs, strict=True))
-        return [_preferred(*scores) for scores in self.scorer.score(examples, both)]
+        scores = self.scorer.score(examples, both)
+        return Told(preferences=[_preferred(*some) for some in scores])
 
 
 def _preferred(ours: float, theirs: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from training.compare import ByScore, Comparer
+from training.compare import ByScore, Comparer, Told
 from training.diagnostics import distinct_share, sampled_kl, score_pairs, score_tokens
 from training.examples import Example
 from training.judging.diversity import Answer, Coverage, coverage
@@ -57,7 +57,8 @@ def evaluate(
     )
     rounds = max(options.evaluation.answers, math.ceil(ANSWERS / len(held.pairs)))
     old, new = (drawn(policy, held.pairs, options, rounds) for policy in (parent, candidate))
-    preferred = _preferred(held, new, old, comparer)
+    told = _told(held, new, old, comparer)
+    preferred = _preferred(held, told)
     known = [one for one in preferred if not math.isnan(one[0])]
     return Metrics(
         pairs=shift(before, after, options.beta),
@@ -72,23 +73,27 @@ def evaluate(
         judged_by=comparer.name if comparer else "",
         unjudged=len(preferred) - len(known),
         coverage=_coverage(held, old, new, comparer),
+        judgement=told.judgement if told else None,
     )
 
 
-def _preferred(
+def _told(
     held: HeldOut, new: Sequence[Sample], old: Sequence[Sample], comparer: Comparer | None
-) -> list[tuple[float, str]]:
-    """How often the candidate's answer is preferred, with the user, of every prompt."""
+) -> Told | None:
     if comparer is None:
+        return None
+    examples = held.examples * (len(new) // len(held.pairs))
+    return comparer.prefer(examples, [one.text for one in new], [one.text for one in old])
+
+
+def _preferred(held: HeldOut, told: Told | None) -> list[tuple[float, str]]:
+    """How often the candidate's answer is preferred, with the user, of every prompt."""
+    if told is None:
         return []
     n = len(held.pairs)
-    rounds = len(new) // n
-    told = comparer.prefer(
-        held.examples * rounds, [one.text for one in new], [one.text for one in old]
-    )
-    by_prompt = [[one for one in told[i::n] if not math.isnan(one)] for i in range(n)]
+    by_prompt = [[one for one in told.preferences[i::n] if not math.isnan(one)] for i in range(n)]
     return [
-        (fmean(some) if some else math.nan, _user(example))
+        (fmean(some) if some else math.nan, example.user)
         for some, example in zip(by_prompt, held.examples, strict=True)
     ]
 
@@ -123,14 +128,14 @@ def _slices(
     options: TrainingOptions,
 ) -> tuple[Slice, ...]:
     """The canaries: answers that satisfied, and what every answer must keep to."""
-    users = [_user(example) for example in held.examples] * (len(new) // len(held.examples))
+    users = [example.user for example in held.examples] * (len(new) // len(held.examples))
     found = [
         _slice("format", [_whole(one) for one in old], [_whole(one) for one in new], users),
         _slice("refusals", [_willing(one) for one in old], [_willing(one) for one in new], users),
     ]
     if held.canaries:
         likely = [_likelihoods(policy, held.canaries, options) for policy in (parent, candidate)]
-        users = [_user(example) for example in held.canaries]
+        users = [example.user for example in held.canaries]
         found.append(_slice(SATISFIED, likely[0], likely[1], users))
     return tuple(found)
 
@@ -161,10 +166,6 @@ def _likelihoods(
 def fitted(policy: Policy, example: Example, limit: int) -> Prompt:
     """An example's prompt within its budget."""
     return fit(example.prompt, limit, policy.prompt_size).prompt
-
-
-def _user(example: Example) -> str:
-    return example.user_key or example.turn_id
 
 
 def _whole(sample: Sample) -> float:

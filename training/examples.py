@@ -20,6 +20,11 @@ class Example:
     user_key: str | None = None
 
     @property
+    def user(self) -> str:
+        """Whose it is, for intervals that draw users; nobody else's where that is unknown."""
+        return self.user_key or self.turn_id
+
+    @property
     def answers(self) -> tuple[str, ...]:
         """The logged answers that there are."""
         return tuple(answer for answer in (self.accepted, self.rejected) if answer is not None)

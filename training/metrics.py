@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from training.judging.diversity import Coverage
+from training.judging.judgement import Judgement
 from training.judging.winrate import Interval
 
 
@@ -82,6 +83,7 @@ class Metrics:
     # By a reward model: "before" and "after", how many of the good answers of both each finds; good
     # is what the parent's own better half is. None where nothing scores.
     coverage: dict[str, Coverage] | None = None
+    judgement: Judgement | None = None  # beside the win rate, never decisive; None without a judge
 
 
 def shift(before: Sequence[PairScore], after: Sequence[PairScore], beta: float) -> Shift:

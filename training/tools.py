@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from endpoint.outcome import Unanswered
-from training.compare import ByScore, Comparer
+from training.compare import ByScore, Comparer, Told
 from training.examples import Example
 from training.judging.judge import Judge
-from training.judging.questions import Comparison, compare_prompt
+from training.judging.judgement import Answers, Ratings, judgement, rated
+from training.judging.questions import Candidate, Comparison, compare_prompt
 from training.options import TrainingOptions
 from training.samplers.base import Progress
 from training.scorers.base import Scorer
@@ -37,6 +38,7 @@ class ByJudge:
 
     judge: Judge
     progress: Progress | None = None
+    rate: bool = False  # ask it for ratings too, once it has compared
 
     @property
     def name(self) -> str:
@@ -45,14 +47,33 @@ class ByJudge:
 
     def prefer(
         self, examples: Sequence[Example], ours: Sequence[str], theirs: Sequence[str]
-    ) -> list[float]:
-        """See `Comparer.prefer`. Raises SourceUnavailable where too many get no verdict."""
+    ) -> Told:
+        """See `Comparer.prefer`.
+
+        Raises SourceUnavailable where too many comparisons get no verdict; ratings that fail are
+        counted, however many.
+        """
         asked = [
             Comparison(context=example.prompt, answer=one, other=other)
             for example, one, other in zip(examples, ours, theirs, strict=True)
         ]
         said = self.judge.compare(asked, self.progress)
-        return [math.nan if isinstance(one, Unanswered) else one for one in said]
+        users = tuple(example.user for example in examples)
+        answers = Answers(ours=tuple(ours), theirs=tuple(theirs), clusters=users)
+        ratings = self._ratings(examples, answers) if self.rate else None
+        return Told(
+            preferences=[math.nan if isinstance(v, Unanswered) else v.preference for v in said],
+            judgement=judgement(said, answers, ratings=ratings),
+        )
+
+    def _ratings(self, examples: Sequence[Example], answers: Answers) -> Ratings:
+        asked = [
+            Candidate(context=example.prompt, answer=answer)
+            for texts in (answers.ours, answers.theirs)
+            for example, answer in zip(examples, texts, strict=True)
+        ]
+        marks, n = self.judge.marks(asked, self.progress), len(examples)
+        return rated(marks[:n], marks[n:], answers.clusters, enough=self.judge.enough(marks))
 
 
 @contextmanager
@@ -80,8 +101,10 @@ def tools(
     try:
         reward = _reward(options, progress)
         scorer = {"reward": reward, "judge": JudgedScorer(judge=judge) if judge else None}
-        comparer: Comparer | None = ByJudge(judge=judge, progress=progress) if judge else None
-        if comparer is None and reward is not None:
+        comparer: Comparer | None = None
+        if judge is not None:
+            comparer = ByJudge(judge=judge, progress=progress, rate=options.judge.rate)
+        elif reward is not None:
             comparer = ByScore(scorer=Once(scorer=reward))
         yield Tools(
             scorer=scorer.get(options.scorer), comparer=comparer, progress=progress, curves=curves

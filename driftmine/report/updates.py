@@ -31,10 +31,7 @@ def figures(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     both = f"{shaped(moved['chosen_change'], '+.3f')}, {shaped(moved['rejected_change'], '+.3f')}"
     yield "held-out chosen, rejected", f"{both} nats a token"
     yield "distinct answers", f"{shaped(held['distinct_share'], '.0%')}"
-    if won := held.get("win_rate"):
-        value, low, high = (shaped(won[name], ".1%") for name in ("value", "low", "high"))
-        interval = f"{value} ({low} to {high})"
-        yield f"win rate by {held['judged_by']}", f"{interval}, {won['clusters']} users"
+    yield from judged(held)
     for when, found in (held.get("coverage") or {}).items():
         share = f"{found['clusters']} of {found['union']} kinds, {found['alone']} of them alone"
         yield f"good answers found {when}", share
@@ -49,9 +46,33 @@ def figures(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
+def judged(held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What was said of the candidate's answers beside the parent's, of a report's metrics."""
+    if won := held.get("win_rate"):
+        left_out = f", {held['unjudged']} prompts unjudged" if held.get("unjudged") else ""
+        told = _interval(won, ".1%")
+        yield f"win rate by {held['judged_by']}", f"{told}, {won['clusters']} users{left_out}"
+    found = held.get("judgement")  # absent from older manifests
+    if not found:
+        return
+    yield "LC (minimal)", _interval(found["length_controlled"]["rate"], ".1%")
+    margin = f"K = {found['length_margin']}"
+    yield "WildBench reward", f"{_interval(found['reward'], '+.3f')}, {margin}"
+    if marks := found["ratings"]:
+        both = (f"{who} {_interval(marks[who], '.2f')}" for who in ("candidate", "parent"))
+        left_out = f", {marks['unrated']} answers unrated" if marks["unrated"] else ""
+        yield "WildBench score", f"{', '.join(both)}{left_out}"
+        yield "WildBench score, change", _interval(marks["change"], "+.2f")
+
+
+def _interval(found: Mapping[str, Any], shape: str) -> str:
+    value, low, high = (shaped(found[name], shape) for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
 def shaped(value: float | None, shape: str) -> str:
-    """A number in a format; what was none in a manifest's JSON is none here."""
-    return "-" if value is None else format(value, shape)
+    """A number in a format; what is none, which in a manifest's JSON is null, is a dash."""
+    return "-" if value is None or math.isnan(value) else format(value, shape)
 
 
 def curves(report: Mapping[str, Any]) -> list[dict[str, str]]:

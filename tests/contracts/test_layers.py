@@ -49,8 +49,8 @@ PURE = (
     "training.metrics", "training.manifest", "training.refusals", "training.registry",
     "training.prune", "training.publish", "training.samplers.base", "training.samplers.serving",
     "training.judging.wildbench", "training.judging.winrate", "training.judging.diversity",
-    "training.judging.questions", "training.judging.judge", "training.scorers.base",
-    "training.scorers.judged",
+    "training.judging.questions", "training.judging.judge", "training.judging.judgement",
+    "training.scorers.base", "training.scorers.judged",
 )  # fmt: skip
 
 

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftmine.report.updates import CURVES, HEIGHT, WIDTH, curves, figures, points
+from driftmine.report.updates import CURVES, HEIGHT, WIDTH, curves, figures, judged, points
 
+RATE = {"value": 0.6, "low": 0.51, "high": 0.7, "n": 40, "clusters": 40}
+JUDGEMENT = {
+    "reward": RATE | {"value": 0.1, "low": -0.1},
+    "length_margin": 500,
+    "length_controlled": {"rate": RATE, "slope": 0.1, "scale": 90.0},
+    "ratings": {"candidate": RATE, "parent": RATE, "change": RATE | {"low": -1}, "unrated": 3},
+}
 STEP = {"step": 1, "loss": 0.7, "gradient_norm": 1.0, "margin": 0.0, "chosen": 0.0, "rejected": 0.0}
 REPORT = {
     "training": {"margin": 0.31, "weight": 0.42, "open_share": 0.25},
@@ -35,6 +42,30 @@ def test_figures() -> None:
     assert found["win rate by judge:m:compare_v1"] == "60.0% (51.0% to 70.0%), 40 users"
     assert found["good answers found before"] == "3 of 9 kinds, 1 of them alone"
     assert found["canary format"] == "0.900 to 0.800 (-0.200 to +0.000)"
+
+
+def test_a_judges_other_figures_stand_beside_its_win_rate() -> None:
+    held = {"win_rate": RATE, "judged_by": "j", "unjudged": 2, "judgement": JUDGEMENT}
+    assert dict(judged(held)) == {
+        "win rate by j": "60.0% (51.0% to 70.0%), 40 users, 2 prompts unjudged",
+        "LC (minimal)": "60.0% (51.0% to 70.0%)",
+        "WildBench reward": "+0.100 (-0.100 to +0.700), K = 500",
+        "WildBench score": "candidate 0.60 (0.51 to 0.70), parent 0.60 (0.51 to 0.70), "
+        "3 answers unrated",
+        "WildBench score, change": "+0.60 (-1.00 to +0.70)",
+    }
+    without = held | {"judgement": JUDGEMENT | {"ratings": None}}
+    assert not any("score" in name for name in dict(judged(without)))
+    assert set(dict(judged(held | {"judgement": None}))) == {"win rate by j"}
+    assert list(judged({})) == []
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan], ids=["read back", "just made"])
+def test_ratings_that_failed_are_dashes(nothing: float | None) -> None:
+    none = {"value": nothing, "low": nothing, "high": nothing}
+    ratings = {"candidate": none, "parent": none, "change": none, "unrated": 9}
+    found = dict(judged({"judgement": JUDGEMENT | {"ratings": ratings}}))
+    assert found["WildBench score"].endswith("parent - (- to -), 9 answers unrated")
 
 
 @pytest.mark.parametrize("report", [{}, {"metrics": None}, {"update": {"curve": [STEP]}}])

@@ -27,7 +27,11 @@ def night(
     return driftmine("nightly", *words).json() | {"home": home}
 
 
-def test_init_makes_a_home_and_then_nothing(driftmine: Callable, tmp_path: Path) -> None:
+def test_init_makes_a_home_and_then_nothing(
+    driftmine: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The policy itself, which takes seconds, is trained by others that begin with `init`.
+    monkeypatch.setattr("training.tiny.make", lambda folder, seed: folder.mkdir())
     first = driftmine("init", "--home", tmp_path / "home", "--json").json()
     assert first["made"] == ["driftmine.toml", "warehouse/", "user.key", "policy/"]
     assert driftmine("init", "--home", tmp_path / "home", "--json").json()["made"] == []

@@ -8,10 +8,16 @@ import pytest
 
 from driftmine.settings import Settings
 from training import registry
+from training.examples import of_dsat
+from training.methods import guided_prompt
+from training.samplers.base import Sampling
 from warehouse import streams
 from warehouse.catalog import Catalog
 
 torch = pytest.importorskip("torch")
+
+from training.policy import load  # noqa: E402
+from training.samplers.hf import HfSampler  # noqa: E402
 
 HELD = 3  # exit code: done, and the gate said no
 SAMPLES = {"drift": 1, "iterdpo": 2, "spin": 1, "seed": 0}  # drawn for an example
@@ -30,6 +36,17 @@ def home(
     driftmine("ingest", examples, "--log-date", "2026-11-01", "--home", home)
     driftmine("mine", "--home", home)
     return home
+
+
+def test_the_tiny_policy_has_an_answer_to_long_prompts(home: Path) -> None:
+    turns = streams.heldout(Catalog.open(home / "warehouse"), holdout=0.999, n=40)
+    samples = HfSampler(policy=load(str(home / "policy"))).sample(
+        [guided_prompt(of_dsat(turn)) for turn in turns],
+        Sampling(temperature=0.7, top_p=0.9, max_new_tokens=8, max_prompt_tokens=384, batch=40),
+        seed=0,
+    )
+    assert len(samples) == 40
+    assert sum(not sample.text.strip() for sample in samples) <= 1
 
 
 @pytest.mark.parametrize("method", SAMPLES)

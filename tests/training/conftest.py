@@ -27,6 +27,12 @@ def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def few_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation draws as many answers as its settings say: chance is not the matter here."""
+    monkeypatch.setattr("training.evaluate.ANSWERS", 1)
+
+
+@pytest.fixture
 def now() -> dt.datetime:
     return NOW
 

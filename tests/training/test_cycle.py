@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.training.registering import register
-from training import prune, registry
+from training import registry
 from training.options import GateOptions, TrainingOptions
 from warehouse import publish, streams
 from warehouse.catalog import Catalog
-from warehouse.errors import LeaseLost, PolicyUnusable, SettingsError, TrainingFailed
+from warehouse.errors import LeaseLost, SettingsError, TrainingFailed
 from warehouse.records import DsatTurn
 from warehouse.schema import Partition, to_batch
 from warehouse.staging import PartitionWriter
@@ -21,7 +20,7 @@ from warehouse.staging import PartitionWriter
 torch = pytest.importorskip("torch")
 
 from training import cycle  # noqa: E402
-from training.cycle import settle, start_of, train  # noqa: E402
+from training.cycle import settle, train  # noqa: E402
 from training.report import Start, TrainReport  # noqa: E402
 
 HOUR = dt.timedelta(hours=1)
@@ -66,7 +65,9 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def night(catalog: Catalog, models: Path, policy_folder: Path, now: dt.datetime) -> Night:
+def night(
+    catalog: Catalog, models: Path, policy_folder: Path, now: dt.datetime, few_answers: None
+) -> Night:
     def run(options: TrainingOptions = OPTIONS, hours: int = 0) -> TrainReport | None:
         return train(
             catalog,
@@ -114,33 +115,6 @@ def test_nights_build_on_one_another(
     assert entries(models) == [first.version, second.version]
 
 
-def test_a_batch_is_trained_on_once_more_where_that_is_said(
-    night: Night, catalog: Catalog, models: Path, fresh: Callable[[], int], policy_folder: Path,
-    now: dt.datetime,
-) -> None:  # fmt: skip
-    first = night()
-    assert first is not None
-    batch, left = registry.read(models, first.version).batch_id, fresh()
-    again = train(
-        catalog, models=models, options=replace(OPTIONS, learning_rate=1e-6), reuse=batch,
-        default_policy=policy_folder, now=now + HOUR,
-    )  # fmt: skip
-    assert again is not None and again.parent == first.version
-    assert streams.lineage(catalog, again.version) == streams.lineage(catalog, first.version)
-    assert fresh() == left, "no turn was used up"
-    with pytest.raises(LeaseLost, match="none of that name that was finished"):
-        train(catalog, models=models, options=OPTIONS, default_policy=policy_folder, now=now,
-              reuse="default-000099")  # fmt: skip
-
-
-def test_a_held_candidate_is_registered_and_not_served(night: Night, models: Path) -> None:
-    report = night(replace(OPTIONS, gate=replace(OPEN_GATE, min_heldout=1000)))
-    assert report is not None and not report.promoted
-    assert report.gate.reasons[0].startswith("held_out_pairs")
-    assert registry.current(models, "champion") is None
-    assert registry.current(models, "candidate") == report.version
-
-
 def test_a_batch_may_be_smaller_than_the_minimum_where_max_turns_is(night: Night) -> None:
     report = night(replace(OPTIONS, max_turns=6))
     assert report is not None and report.batch_size == 6
@@ -155,30 +129,6 @@ def test_unguided_samples_see_the_context_alone(night: Night, models: Path) -> N
     report = night(replace(OPTIONS, guided=False))
     assert report is not None and report.truncated_prompts == 0
     assert registry.read(models, report.version).guidance == ""
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("part", ["learn", "judge", "manifest_of"])
-def test_a_failure_gives_the_batch_back(
-    part: str,
-    error: type[BaseException],
-    night: Night,
-    models: Path,
-    fresh: Callable[[], int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before = fresh()
-    with monkeypatch.context() as patch, pytest.raises(error):
-        patch.setattr(cycle, part, _raise(error))
-        night()
-    assert fresh() == before
-    assert entries(models) == []
-
-
-def test_memory_that_runs_out_is_named(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycle, "learn", _raise(torch.OutOfMemoryError))
-    with pytest.raises(TrainingFailed, match="Memory ran out.*batch_size"):
-        night()
 
 
 def test_no_pairs_is_an_error_that_says_why(night: Night, fresh: Callable[[], int]) -> None:
@@ -198,31 +148,6 @@ def test_a_lease_that_ran_out_registers_nothing(
     assert entries(models) == []
 
 
-def test_a_run_killed_after_its_commit_is_completed_by_the_next(
-    night: Night, models: Path, catalog: Catalog, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(registry, "reveal", _raise(KeyboardInterrupt))
-        night()
-    assert registry.versions(models) == []
-    settle(catalog, models, now=now)
-    (version,) = entries(models)
-    assert registry.current(models, "champion") == version
-    assert registry.verify(models, version) == []
-    settle(catalog, models, now=now)
-    assert len(registry.history(models)) == 1
-
-
-def test_a_rollback_is_not_undone_by_the_next_run(
-    night: Night, models: Path, catalog: Catalog, now: dt.datetime
-) -> None:
-    first, second = night(), night(hours=1)
-    assert first is not None and second is not None
-    registry.rollback(models, now=now)
-    settle(catalog, models, now=now)
-    assert registry.current(models, "champion") == first.version
-
-
 def test_versions_of_a_trusted_base_are_trusted() -> None:
     start = Start(source="/models/v2", parent="v2", base="org/base")
     assert cycle._trusting(OPTIONS, start) is OPTIONS
@@ -230,39 +155,6 @@ def test_versions_of_a_trusted_base_are_trusted() -> None:
     assert cycle._trusting(trusted, start).trust_remote_code == ("org/base", "/models/v2")
     other = replace(OPTIONS, trust_remote_code=("org/base-2",))
     assert cycle._trusting(other, start) is other
-
-
-def test_a_pruned_version_does_not_come_back(
-    night: Night, catalog: Catalog, models: Path, now: dt.datetime
-) -> None:
-    held = night(replace(OPTIONS, gate=replace(OPEN_GATE, min_heldout=1000)))
-    assert held is not None
-    newer = register(models, "default-000099")
-    registry.set_alias(models, "candidate", newer)
-    planned = prune.plan(models, keep=1)
-    assert planned.removed == (held.version,)
-    (models / "versions" / held.version).rename(models / "versions" / f".pruned.{held.version}")
-    settle(catalog, models, now=now)
-    assert entries(models) == [newer]
-    assert registry.pruned(models) == [held.version]
-    assert [model.version for model in streams.registered(catalog)] == [held.version]
-
-
-def test_where_a_cycle_starts(night: Night, models: Path, policy_folder: Path) -> None:
-    base, other = str(policy_folder), "org/other"
-    assert start_of(models, "", policy_folder) == Start(source=base, parent=base, base=base)
-    with pytest.raises(PolicyUnusable, match="champion"):
-        start_of(models, "champion", policy_folder)
-    report = night()
-    assert report is not None
-    source = str(registry.folder(models, report.version))
-    served = report.version
-    champion = Start(source=source, parent=served, base=base, champion=served, champion_now=served)
-    for named in ("", base, "champion", "candidate", report.version):
-        assert start_of(models, named, policy_folder) == champion
-    assert start_of(models, other, policy_folder) == replace(
-        champion, source=other, parent=other, base=other
-    )
 
 
 @pytest.mark.parametrize(
@@ -279,10 +171,3 @@ def test_settings_that_cannot_work(
     with pytest.raises(SettingsError, match=message):
         night(replace(OPTIONS, **changes))
     assert fresh() == before
-
-
-def _raise(error: type[BaseException]) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return fail

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from training.options import GateOptions, TrainingOptions
+from training.options import EvaluationOptions, GateOptions, StopOptions, TrainingOptions
 from training.prompts import Prompt
 from warehouse.errors import TrainingFailed
 from warehouse.records import DsatTurn, Message, Role
@@ -31,6 +31,8 @@ OPTIONS = TrainingOptions(
     batch_size=4,
     resample=20,  # this policy says nothing at times, which is not the matter here
     gate=GateOptions(min_heldout=1),
+    stop=StopOptions(looks=0),
+    evaluation=EvaluationOptions(answers=1),
 )
 ALTERNATE = """{% for m in messages %}
 {% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}
@@ -88,7 +90,7 @@ def odd(make_turns: Callable[[int], Turns]) -> Turns:
     "checks", [ALTERNATE, NO_SYSTEM + ALTERNATE, OWN_SYSTEM + ALTERNATE], ids=["a", "b", "c"]
 )
 def test_odd_conversations_train_under_strict_templates(
-    checks: str, guided: bool, strict: Strict, odd: Turns, tmp_path: Path
+    checks: str, guided: bool, strict: Strict, odd: Turns, tmp_path: Path, few_answers: None
 ) -> None:
     places = placed(strict(checks), tmp_path)
     options = replace(OPTIONS, guided=guided)

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.chat_server import say, serving
 from training.compare import ByScore
 from training.examples import Example, of_dsat
+from training.judging.options import JudgeOptions
 from training.options import TrainingOptions
 from training.scorers.once import Once
+from training.tools import tools
 from warehouse.records import DsatTurn, PreferencePair
 
 torch = pytest.importorskip("torch")
 
-from training.evaluate import HeldOut, evaluate  # noqa: E402
+from training.evaluate import ANSWERS, HeldOut, evaluate  # noqa: E402
 from training.policy import Policy, load  # noqa: E402
 
 OPTIONS = TrainingOptions(max_length=256, max_prompt_tokens=128, max_new_tokens=8, batch_size=8)
@@ -88,10 +91,29 @@ def test_held_out_answers_are_scored_once(policy: Policy, held: HeldOut) -> None
     assert 0 < inner.asked <= 64
 
 
+def test_what_a_judge_says_reaches_the_figures(
+    policy: Policy, held: HeldOut, tmp_path: Path
+) -> None:
+    """Of equal answers it is asked for ratings only, and both policies get the same."""
+    with serving(say('{"score": 8}')) as server:
+        judge = JudgeOptions(base_url=server.url, model="m", store=str(tmp_path / "s"), rate=True)
+        with tools(replace(OPTIONS, judge=judge), account="a") as given:
+            found = evaluate(policy, policy, lambda: policy, held, OPTIONS, given.comparer)
+    assert found is not None and found.win_rate is not None and found.judgement is not None
+    assert (found.judged_by, found.win_rate.value) == ("judge:m:compare_v1", 0.5)
+    said = found.judgement
+    assert (said.reward.value, said.reward.n, said.reward.clusters) == (0, ANSWERS, 2)
+    assert said.length_controlled.rate.value == pytest.approx(0.5)
+    assert said.ratings is not None and said.ratings.unrated == 0
+    assert (said.ratings.candidate.value, said.ratings.change.value) == (6, 0)
+    assert all("score" in request["messages"][0]["content"] for request in server.seen)
+
+
 def test_without_a_judge_nothing_is_won(policy: Policy, held: HeldOut) -> None:
     found = evaluate(policy, policy, lambda: policy, replace(held, canaries=()), OPTIONS, None)
     assert found is not None
     assert (found.win_rate, found.judged_by, found.coverage) == (None, "", None)
+    assert found.judgement is None
     assert {part.name for part in found.slices} == {"format", "refusals"}
 
 

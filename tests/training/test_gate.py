@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from training.gate import decide
-from training.judging.winrate import Interval
+from training.judging.judgement import Judgement, Ratings
+from training.judging.winrate import Interval, LengthControlled
 from training.metrics import Metrics, PairScore, Score, Shift, Slice, shift
 from training.options import GateOptions
 
@@ -34,6 +35,7 @@ def metrics(**changes: Any) -> Metrics:
         "win_rate": None,
         "judged_by": "",
         "unjudged": 0,
+        "judgement": None,
     }
     pairs |= {name: value for name, value in changes.items() if name in pairs}
     whole |= {name: value for name, value in changes.items() if name in whole}
@@ -49,6 +51,16 @@ def canary(low: float, high: float, name: str = "format") -> tuple[Slice, ...]:
     return (Slice(name=name, before=0.9, after=0.8, change=change),)
 
 
+def judged(figure: Interval) -> Judgement:
+    return Judgement(
+        reward=figure,
+        length_margin=500,
+        length_controlled=LengthControlled(rate=figure, slope=0.0, scale=1.0),
+        ratings=Ratings(candidate=figure, parent=figure, change=figure, unrated=0),
+    )
+
+
+LOST, WON = judged(interval(-1.0, -1.0, -1.0)), judged(interval(1.0, 1.0, 1.0))
 CASES: dict[str, tuple[Metrics | None, float, set[str]]] = {
     "all within": (metrics(), 0.1, set()),
     "on the limits": (metrics(kl=0.5, length_ratio=1.3, chosen_change=-0.05), 0.2, set()),
@@ -90,6 +102,16 @@ CASES: dict[str, tuple[Metrics | None, float, set[str]]] = {
         metrics(judged_by="j", unjudged=32),
         0.0,
         {"judged", "win_rate"},
+    ),
+    "only the win rate decides of what a judge said": (
+        metrics(win_rate=interval(0.6, 0.51, 0.7), judged_by="j", judgement=LOST),
+        0.0,
+        set(),
+    ),
+    "and nothing makes up for it": (
+        metrics(win_rate=interval(0.6, 0.49, 0.7), judged_by="j", judgement=WON),
+        0.0,
+        {"win_rate"},
     ),
     "not a number": (metrics(kl=math.nan), 0.0, {"kl"}),
     "many turns without a pair": (metrics(), 0.21, {"dropped_share"}),

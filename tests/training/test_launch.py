@@ -68,10 +68,13 @@ def test_two_processes_take_the_steps_of_one(job: Job) -> None:
 def test_what_fails_there_is_said_here(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the launcher, which adds nothing but its time."""
+    """Without the launcher and a process of its own, which add nothing but their time."""
     long = tuple(msgspec.structs.replace(p, prompt=p.prompt * 90) for p in job.pairs)
-    here = [sys.executable, "-c", "import sys, training.launch as l; sys.exit(l.main(sys.argv[1]))"]
-    monkeypatch.setattr(launch, "command", lambda options, told: [*here, str(told)])
+
+    def here(_: TrainingOptions, told: Path) -> list[str]:
+        return [sys.executable, "-c", f"raise SystemExit({launch.main(str(told))})"]
+
+    monkeypatch.setattr(launch, "command", here)
     alone = msgspec.structs.replace(job, pairs=long, options=replace(OPTIONS, processes=1))
     with pytest.raises(TrainingFailed, match=r"all 8 pairs fill max_length \(256\)"):
         update_on(alone)

@@ -95,18 +95,6 @@ def test_the_same_seed_makes_the_same_policy(tmp_path: Path) -> None:
     assert digest(str(tmp_path / "a")) != digest(str(tmp_path / "c"))
 
 
-def test_the_tiny_policy_has_an_answer_to_long_prompts(
-    tmp_path: Path, make_turns: Callable[[int], list[DsatTurn]]
-) -> None:
-    tiny.make(tmp_path, 0)
-    samples = HfSampler(policy=load(str(tmp_path))).sample(
-        [guided_prompt(of_dsat(turn)) for turn in make_turns(40)],
-        replace(WARM, max_prompt_tokens=384, batch=40),
-        seed=0,
-    )
-    assert sum(not sample.text.strip() for sample in samples) <= 1
-
-
 def test_a_folder_of_pickles_is_refused(copied: Path) -> None:
     (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
     with pytest.raises(PolicyUnusable, match=r"only pytorch_model\.bin.*save_pretrained"):

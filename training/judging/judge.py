@@ -17,13 +17,14 @@ from training.judging.questions import (
     Choice,
     Comparison,
     Mark,
+    Verdict,
     both_orders,
     compare_prompt,
-    disagree,
-    preference,
     rate_prompt,
     rating,
+    verdict,
 )
+from training.judging.wildbench import Grade
 from warehouse.errors import MissingExtra, SettingsError, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from endpoint.timing import Timing
 
 Progress = Callable[[int, int, str], object]
+_TIE = Verdict(first=Grade.TIE, second=Grade.TIE)  # of equal answers
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +83,8 @@ class Judge:
 
     def compare(
         self, questions: Sequence[Comparison], progress: Progress | None = None
-    ) -> list[float | Unanswered]:
-        """Preferences for `answer` over `other`, in [0, 1]; each is asked in both orders.
+    ) -> list[Verdict | Unanswered]:
+        """Grades of `answer` against `other`; each pair is asked in both orders.
 
         Raises SourceUnavailable where more than `max_failed_share` of them get no verdict.
         """
@@ -90,14 +92,9 @@ class Judge:
         orders = [data for question in open_ for data in both_orders(question)]
         answers = self._pairs.ask(orders, progress)
         pairs = list(zip(answers.values[::2], answers.values[1::2], strict=True))
-        found = iter([preference(*pair) for pair in pairs])
-        values = [0.5 if question.is_tie else next(found) for question in questions]
-        self._count(
-            values,
-            answers.report,
-            same=len(questions) - len(open_),
-            disagreed=sum(disagree(*pair) for pair in pairs),
-        )
+        found = iter([verdict(*pair) for pair in pairs])
+        values = [_TIE if question.is_tie else next(found) for question in questions]
+        self._count(values, answers.report, same=len(questions) - len(open_))
         self._demand(values, "comparisons")
         return values
 
@@ -108,13 +105,25 @@ class Judge:
 
         Raises SourceUnavailable where more than `max_failed_share` of them get none.
         """
+        values = self.marks(questions, progress)
+        self._demand(values, "ratings")
+        return values
+
+    def marks(
+        self, questions: Sequence[Candidate], progress: Progress | None = None
+    ) -> list[float | Unanswered]:
+        """Scores from 1 to 10, however many of them fail."""
         answers = self._marks.ask([rating(question) for question in questions], progress)
         values = [
             said if isinstance(said, Unanswered) else float(said.score) for said in answers.values
         ]
         self._count(values, answers.report)
-        self._demand(values, "ratings")
         return values
+
+    def enough(self, values: Sequence[object]) -> bool:
+        """Whether no more than `max_failed_share` of them failed: a figure may be made."""
+        failed = _failures(values).total() / max(len(values), 1)
+        return failed <= self._options.max_failed_share
 
     def close(self) -> None:
         """Let go of connections and store."""
@@ -123,18 +132,18 @@ class Judge:
 
     def _count(
         self,
-        values: Sequence[float | Unanswered],
+        values: Sequence[object],
         report: Report,
         *,
         same: int = 0,
-        disagreed: int = 0,
     ) -> None:
         before, failed = self._summary, _failures(values)
         self._summary = Summary(
             asked=before.asked + len(values),
             answered=before.answered + len(values) - failed.total(),
             same=before.same + same,
-            disagreed=before.disagreed + disagreed,
+            disagreed=before.disagreed
+            + sum(isinstance(value, Verdict) and value.disagreed for value in values),
             failed=dict((Counter(before.failed) + failed).most_common()),
             cached=before.cached + report.cached,
             requests=before.requests + report.requests,
@@ -144,10 +153,10 @@ class Judge:
             cost=before.cost + report.cost,
         )
 
-    def _demand(self, values: Sequence[float | Unanswered], what: str) -> None:
-        failed, limit = _failures(values), self._options.max_failed_share
-        if not values or failed.total() / len(values) <= limit:
+    def _demand(self, values: Sequence[object], what: str) -> None:
+        if self.enough(values):
             return
+        failed, limit = _failures(values), self._options.max_failed_share
         why = ", ".join(f"{count} {outcome}" for outcome, count in failed.most_common())
         raise SourceUnavailable(
             f"The judge {self.model}: {failed.total()} of {len(values)} {what} got no verdict "
@@ -177,7 +186,7 @@ def _bare(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).name.casefold()
 
 
-def _failures(values: Iterable[float | Unanswered]) -> Counter[str]:
+def _failures(values: Iterable[object]) -> Counter[str]:
     return Counter(str(v.outcome) for v in values if isinstance(v, Unanswered))
 
 

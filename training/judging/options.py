@@ -17,3 +17,6 @@ class JudgeOptions(EndpointOptions):
     max_calls: Annotated[int, Ge(0)] = 5000  # of one evaluation; a comparison takes two
     # Of comparisons or ratings, the share without a verdict beyond which no figure is made.
     max_failed_share: Annotated[float, Interval(ge=0, le=1)] = 0.1
+    # Also rate every answer that is compared, from 1 to 10: twice as many requests with it, for a
+    # figure that decides nothing.
+    rate: bool = False

@@ -63,6 +63,38 @@ class Mark(msgspec.Struct, frozen=True):
     score: Annotated[int, msgspec.Meta(ge=1, le=10)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a judge chose in both orders: `answer` is A in the first, and B in the second."""
+
+    first: Grade
+    second: Grade
+
+    @property
+    def disagreed(self) -> bool:
+        """Whether the orders name different winners; a tie and a winner do not."""
+        return reward(self.first) * reward(self.second) > 0
+
+    @property
+    def preference(self) -> float:
+        """For `answer`, in [0, 1]: 1 much better, 0.75 slightly, 0.5 a tie."""
+        return 0.5 + self.reward() / 2
+
+    def reward(
+        self, chars: int = 0, other_chars: int = 0, *, length_margin: int | None = None
+    ) -> float:
+        """WildBench's of `answer`, from -1 to 1: the mean over both orders.
+
+        0 where they name different winners, whatever the grades: then the place won.
+        `chars`: of `answer`; `other_chars`, of the other.
+        """
+        if self.disagreed:
+            return 0.0
+        one = reward(self.first, chars, other_chars, length_margin=length_margin)
+        other = reward(self.second, other_chars, chars, length_margin=length_margin)
+        return (one - other) / 2
+
+
 @cache
 def compare_prompt() -> Prompt:
     """Five grades, in words."""
@@ -91,26 +123,13 @@ def rating(question: Candidate) -> str:
     return as_data({**shown, "answer": _cut(question.answer, ANSWER)})
 
 
-def preference(first: Choice | Unanswered, second: Choice | Unanswered) -> float | Unanswered:
-    """For A of the first order, who is B of the second: 1 much better, 0.75 slightly, 0.5 a tie.
-
-    The mean over both orders; 0.5 where they name different winners, whatever the grades: then
-    the place won. Unanswered where either is, for one order alone favours a place.
-    """
+def verdict(first: Choice | Unanswered, second: Choice | Unanswered) -> Verdict | Unanswered:
+    """Of the replies to both orders. Unanswered where either is, for one alone favours a place."""
     if isinstance(first, Unanswered):
         return first
     if isinstance(second, Unanswered):
         return second
-    if disagree(first, second):
-        return 0.5
-    return 0.5 + (reward(first.choice) - reward(second.choice)) / 4
-
-
-def disagree(first: Choice | Unanswered, second: Choice | Unanswered) -> bool:
-    """Whether the two orders name different winners; a tie and a winner do not."""
-    if isinstance(first, Unanswered) or isinstance(second, Unanswered):
-        return False
-    return reward(first.choice) * reward(second.choice) > 0
+    return Verdict(first=first.choice, second=second.choice)
 
 
 def _shown(context: tuple[Message, ...], checklist: tuple[str, ...]) -> dict[str, object]:

@@ -6,8 +6,7 @@ rounded, and the leaderboard shows ten times the figures here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from statistics import fmean
 
@@ -28,20 +27,6 @@ WEIGHTS: Mapping[Group, float] = {
     Group.MATH: 1.0,
     Group.INFORMATION: 0.75,
     Group.CREATIVE: 0.5,
-}
-GROUP_OF_TAG: Mapping[str, Group] = {
-    "Planning": Group.PLANNING,
-    "Reasoning": Group.PLANNING,
-    "Coding & Debugging": Group.CODING,
-    "Math": Group.MATH,
-    "Data Analysis": Group.MATH,
-    "Information seeking": Group.INFORMATION,
-    "Advice seeking": Group.INFORMATION,
-    "Creative Writing": Group.CREATIVE,
-    "Editing": Group.CREATIVE,
-    "Brainstorming": Group.CREATIVE,
-    "Role playing": Group.CREATIVE,
-    "Others": Group.CREATIVE,
 }
 
 
@@ -64,35 +49,12 @@ REWARDS: Mapping[Grade, float] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rating:
-    """A judge's word on one answer."""
-
-    score: float  # 1 to 10
-    groups: frozenset[Group]  # every one that the item's tags name
-
-
-def groups(tags: Iterable[str]) -> frozenset[Group]:
-    """The groups of an item's tags, primary and secondary, each once. KeyError: no such tag."""
-    return frozenset(GROUP_OF_TAG[tag] for tag in tags)
-
-
 def adjusted(scores: Collection[float]) -> float:
     """(mean - 5) · 2 of scores from 1 to 10: from -8 to 10; NaN where there are none.
 
     A fair answer, 5, so counts as nothing, and a worse one as less.
     """
     return (fmean(scores) - 5) * 2 if scores else float("nan")
-
-
-def by_group(ratings: Collection[Rating]) -> dict[Group, float]:
-    """The adjusted score of each group that has a rating; a rating counts in all its groups.
-
-    The published ones leave out items whose answer was empty or cut off, which the published
-    adjusted score of all items counts: leave them out before, to compare with those.
-    """
-    found = {group: [r.score for r in ratings if group in r.groups] for group in Group}
-    return {group: adjusted(scores) for group, scores in found.items() if scores}
 
 
 def macro(scores: Mapping[Group, float]) -> float:
@@ -105,6 +67,10 @@ def macro(scores: Mapping[Group, float]) -> float:
     if not total:
         return float("nan")
     return sum(WEIGHTS[group] * score for group, score in scores.items()) / total
+
+
+# K of the published leaderboard, unless another is asked for there.
+LENGTH_MARGIN = 500
 
 
 def reward(

@@ -14,7 +14,7 @@ from tests.chat_server import Behaviour, Handler, body, completion, say, status
 from tests.training.judging.conftest import shown
 from training.judging.judge import Judge, Summary
 from training.judging.options import JudgeOptions
-from training.judging.questions import Candidate, Comparison
+from training.judging.questions import Candidate, Comparison, Verdict
 from warehouse.errors import SettingsError, SourceUnavailable
 from warehouse.records import Message, Role
 
@@ -30,6 +30,10 @@ def pairs(count: int) -> list[Comparison]:
         Comparison(context=context(f"q{n}"), answer=f"good {n}", other=f"bad {n}")
         for n in range(count)
     ]
+
+
+def preferences(said: list[Verdict | Unanswered]) -> list[float | Outcome]:
+    return [one.preference if isinstance(one, Verdict) else one.outcome for one in said]
 
 
 def chose(choice: str) -> Behaviour:
@@ -57,7 +61,7 @@ def failing(share: float, count: int, failure: Behaviour) -> Behaviour:
 def test_both_orders_are_asked_and_agree(serve, judge) -> None:
     server = serve(prefers_good)
     made = judge(server)
-    assert made.compare(pairs(2)) == [0.75, 0.75]
+    assert preferences(made.compare(pairs(2))) == [0.75, 0.75]
     seen = [shown(request) for request in server.seen]
     assert [(s["answer_a"], s["answer_b"]) for s in seen] == [
         ("good 0", "bad 0"), ("bad 0", "good 0"), ("good 1", "bad 1"), ("bad 1", "good 1"),
@@ -68,7 +72,7 @@ def test_both_orders_are_asked_and_agree(serve, judge) -> None:
 
 def test_who_always_takes_the_first_place_prefers_nobody(serve, judge) -> None:
     made = judge(serve(chose("A++")))
-    assert made.compare(pairs(3)) == [0.5] * 3
+    assert preferences(made.compare(pairs(3))) == [0.5] * 3
     assert made.summary.disagreed == 3
 
 
@@ -76,7 +80,7 @@ def test_equal_answers_are_a_tie_and_cost_nothing(serve, judge) -> None:
     server = serve(prefers_good)
     made = judge(server)
     same = Comparison(context=context(), answer="x", other=" x ")
-    assert made.compare([same, *pairs(1), same]) == [0.5, 0.75, 0.5]
+    assert preferences(made.compare([same, *pairs(1), same])) == [0.5, 0.75, 0.5]
     assert len(server.seen) == 2
     assert (made.summary.asked, made.summary.answered, made.summary.same) == (3, 3, 2)
     assert made.compare([]) == []
@@ -109,7 +113,7 @@ def test_a_verdict_is_paid_for_once_and_its_words_are_not_kept(
     server = serve(prefers_good)
     judge(server).compare(pairs(1))
     again = judge(server, account="b")
-    assert again.compare(pairs(1)) == [0.75]
+    assert preferences(again.compare(pairs(1))) == [0.75]
     assert len(server.seen) == 2
     assert (again.summary.cached, again.summary.requests, again.summary.cost) == (2, 0, 0)
     with closing(sqlite3.connect(tmp_path / "judge.sqlite")) as db:
@@ -129,7 +133,7 @@ PASSING = {
 @pytest.mark.parametrize("bad", PASSING.values(), ids=PASSING)
 def test_what_passes_is_asked_again(serve, judge, bad: Behaviour) -> None:
     made = judge(serve(bad, prefers_good), attempts=2)
-    assert made.compare(pairs(1)) == [0.75]
+    assert preferences(made.compare(pairs(1))) == [0.75]
     assert made.summary.requests == 3
 
 
@@ -157,7 +161,7 @@ FAILURES = {
 def test_three_in_ten_without_a_verdict_are_too_many(
     serve, judge, bad: Behaviour, outcome: Outcome, advice: str
 ) -> None:
-    made = judge(serve(failing(0.3, 10, bad)), attempts=1, timeout_s=0.6)
+    made = judge(serve(failing(0.3, 10, bad)), attempts=1, timeout_s=0.6, concurrency=4)
     with pytest.raises(SourceUnavailable) as caught:
         made.compare(pairs(10))
     message = str(caught.value)
@@ -172,9 +176,9 @@ def test_three_in_ten_without_a_verdict_are_too_many(
 def test_as_many_failures_as_are_allowed_are_told_and_no_more(serve, judge) -> None:
     server = serve(failing(0.1, 10, status(401)))
     made = judge(server, attempts=1)
-    found = made.compare(pairs(10))
+    found = preferences(made.compare(pairs(10)))
     assert found.count(0.75) == 9
-    assert found.count(Unanswered(Outcome.REFUSED)) == 1
+    assert found.count(Outcome.REFUSED) == 1
     with pytest.raises(SourceUnavailable):
         judge(server, attempts=1, max_failed_share=0.09).compare(pairs(10))
 
@@ -204,7 +208,7 @@ def test_the_same_command_again_asks_only_for_the_others(serve, judge) -> None:
     with pytest.raises(SourceUnavailable):
         judge(server, attempts=1).compare(pairs(10))
     server.script, before = [prefers_good], len(server.seen)
-    assert judge(server).compare(pairs(10)) == [0.75] * 10
+    assert preferences(judge(server).compare(pairs(10))) == [0.75] * 10
     assert len(server.seen) - before == 6
 
 

@@ -14,12 +14,12 @@ from training.judging.questions import (
     Candidate,
     Choice,
     Comparison,
+    Verdict,
     both_orders,
     compare_prompt,
-    disagree,
-    preference,
     rate_prompt,
     rating,
+    verdict,
 )
 from training.judging.wildbench import Grade
 from warehouse.records import Message, Role
@@ -90,22 +90,45 @@ PREFERENCES = {
 
 @pytest.mark.parametrize("one, two, expected", PREFERENCES.values(), ids=PREFERENCES)
 def test_preference(one: Grade, two: Grade, expected: float) -> None:
-    assert preference(Choice(one), Choice(two)) == expected
+    assert verdict(Choice(one), Choice(two)) == Verdict(first=one, second=two)
+    assert Verdict(first=one, second=two).preference == expected
+
+
+K = 500
+# What the two orders say, with answers of so many characters -> reward.
+REWARDS = {
+    "slightly better, both": (A1, B1, 0, 0, 0.5),
+    "and more than K longer: a tie": (A1, B1, K + 1, 0, 0.0),
+    "and K longer": (A1, B1, K, 0, 0.5),
+    "and much shorter": (A1, B1, 0, 9 * K, 0.5),
+    "slightly worse, the other more than K longer": (B1, A1, 0, K + 1, 0.0),
+    "slightly worse, the other much shorter": (B1, A1, 9 * K, 0, -0.5),
+    "much and slightly better: the slight half alone is lost": (A2, B1, K + 1, 0, 0.5),
+    "much better however long": (A2, B2, 9 * K, 0, 1.0),
+    "the first place, twice": (A2, A1, K + 1, 0, 0.0),
+}
+
+
+@pytest.mark.parametrize("one, two, chars, other, expected", REWARDS.values(), ids=REWARDS)
+def test_reward(one: Grade, two: Grade, chars: int, other: int, expected: float) -> None:
+    said = Verdict(first=one, second=two)
+    assert said.reward(chars, other, length_margin=K) == expected
 
 
 def test_one_order_alone_is_no_verdict() -> None:
     lost = Unanswered(Outcome.TIMED_OUT)
-    assert preference(Choice(A2), lost) == preference(lost, Choice(A2)) == lost
-    assert not disagree(Choice(A2), lost)
+    assert verdict(Choice(A2), lost) == verdict(lost, Choice(A2)) == lost
 
 
 @given(st.sampled_from(Grade), st.sampled_from(Grade))
+@settings(max_examples=25)
 def test_exchanged_answers_exchange_the_preference(one: Grade, two: Grade) -> None:
-    found = preference(Choice(one), Choice(two))
-    assert preference(Choice(two), Choice(one)) == 1 - found
-    assert 0 <= found <= 1
-    if disagree(Choice(one), Choice(two)):
-        assert found == 0.5
+    said = Verdict(first=one, second=two)
+    assert Verdict(first=two, second=one).preference == 1 - said.preference
+    assert said.reward() == 2 * said.preference - 1
+    assert 0 <= said.preference <= 1
+    if said.disagreed:
+        assert said.preference == 0.5
 
 
 def test_equal_answers_are_a_tie() -> None:

@@ -9,15 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.judging.wildbench import (
-    GROUP_OF_TAG,
     REWARDS,
     WEIGHTS,
     Grade,
     Group,
-    Rating,
     adjusted,
-    by_group,
-    groups,
     macro,
     reward,
 )
@@ -39,19 +35,6 @@ def test_published_scores_come_out_again(shared_data: Path, model: str) -> None:
     assert macro(tasks) == pytest.approx(told["adjusted_task_macro_score"], abs=1e-9)
 
 
-def rating(score: float, *tags: str) -> Rating:
-    return Rating(score=score, groups=groups(tags))
-
-
-def test_an_item_counts_in_all_its_groups_and_in_each_once() -> None:
-    items = [
-        rating(9, "Math", "Data Analysis", "Planning"),
-        rating(5, "Math"),
-        rating(1, "Editing"),
-    ]
-    assert by_group(items) == {Group.MATH: 4, Group.PLANNING: 8, Group.CREATIVE: -8}
-
-
 def test_the_macro_weighs_the_groups_that_are_there() -> None:
     scores = {Group.MATH: 4.0, Group.PLANNING: 8.0, Group.CREATIVE: -8.0}
     assert macro(scores) == pytest.approx((4 + 10 - 4) / 2.75)
@@ -60,13 +43,6 @@ def test_the_macro_weighs_the_groups_that_are_there() -> None:
 def test_of_nothing_there_is_no_score() -> None:
     assert math.isnan(adjusted([]))
     assert math.isnan(macro({}))
-    assert by_group([]) == {}
-
-
-def test_every_group_has_a_weight_and_a_tag() -> None:
-    assert set(GROUP_OF_TAG.values()) == WEIGHTS.keys() == set(Group)
-    with pytest.raises(KeyError):
-        groups(["Cooking"])
 
 
 @given(st.dictionaries(st.sampled_from(Group), st.floats(-8, 10), min_size=1))
