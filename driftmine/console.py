@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,12 +29,18 @@ class Stopped(DriftmineError):
 class Console:
     """Where a command writes. `as_json`: one JSON object on stdout. `quiet`: results only."""
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+    def __init__(
+        self, *, as_json: bool, quiet: bool, stopping: threading.Event | None = None
+    ) -> None:
         self.as_json = as_json
         self._quiet = quiet
         self._out = RichConsole(highlight=False, soft_wrap=True)
         self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._stopping = False
+        self._stopping = stopping or threading.Event()
+
+    def hushed(self) -> Console:
+        """One that says nothing on the way, and is stopped where this one is."""
+        return Console(as_json=True, quiet=True, stopping=self._stopping)
 
     def result(self, value: Any, render: Callable[[], RenderableType]) -> None:
         """The command's result: JSON for programs, a table for people."""
@@ -77,7 +84,7 @@ class Console:
 
     def safe_point(self) -> None:
         """Raises Stopped once SIGTERM has arrived."""
-        if self._stopping:
+        if self._stopping.is_set():
             raise Stopped("Stopped by SIGTERM at a safe point. Run the same command again.")
 
     def stoppable(self, report: Report) -> Report:
@@ -93,7 +100,7 @@ class Console:
         """The first SIGTERM ends the work at the next safe point, a second one at once."""
 
         def stop(signum: int, frame: FrameType | None) -> None:
-            self._stopping = True
+            self._stopping.set()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.note("SIGTERM: ending at the next safe point; once more ends at once")
 

@@ -1,0 +1,97 @@
+"""What a run of the sandbox is: its method, its users, its settings. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from driftmine.sandbox.users import Behaviour
+
+Method = Literal["drift", "iterdpo", "spin"]
+METHODS: tuple[str, ...] = get_args(Method)
+Ablation = Literal[
+    "unguided", "from-base", "perfect-detector", "no-gate", "no-threshold", "no-caps"
+]
+ABLATIONS: tuple[str, ...] = get_args(Ablation)
+
+# The learning rate at which each method did best on development seeds (docs/sandbox.md).
+LEARNING_RATES = {"drift": 1.5e-5, "iterdpo": 1.5e-5, "spin": 1.5e-5}
+_NONE = 1e9  # a limit that nothing reaches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """One run: a method, a seed, and what else is asked for."""
+
+    method: Method
+    seed: int
+    nights: int
+    users: int  # a night
+    pairs: int  # wanted a night: turns of a batch
+    behaviour: Behaviour
+    learning_rate: float
+    ablations: tuple[Ablation, ...] = ()
+    reward_noise: float = 1.0  # of the simulated reward model, in faults
+    policy: str  # folder
+    prompts: int = 300  # held-out ones that the true reward is measured on
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder: what it was asked for, in words."""
+        own = self.learning_rate == LEARNING_RATES[self.method]
+        rate = "" if own else f"-{self.learning_rate:g}"
+        hostile = f"-hostile-{self.behaviour.hostile:g}" if self.behaviour.hostile else ""
+        return "-".join((self.method, *self.ablations)) + f"{rate}{hostile}-seed{self.seed}"
+
+    def without(self, ablation: Ablation) -> Setup:
+        """This run with one thing taken away."""
+        return replace(self, ablations=(*self.ablations, ablation))
+
+
+def settings_of(setup: Setup) -> str:
+    """driftmine.toml of the run's home: what a product of this size sets, and what is taken away.
+
+    Everything that is left out has its default.
+    """
+    off = setup.ablations
+    caps = "no-caps" not in off
+    mining: dict[str, object] = {
+        "max_per_user": 20 if caps else 10**6,
+        "max_per_prompt": 1 if caps else 10**6,
+    }
+    if "no-threshold" in off:
+        mining["trainable_threshold"] = 0.0
+    training: dict[str, object] = {
+        "policy": setup.policy,
+        "method": setup.method,
+        "guided": "unguided" not in off,
+        "draw_from": "base" if "from-base" in off else "policy",
+        "min_turns": min(32, setup.pairs),
+        "max_turns": setup.pairs,
+        "learning_rate": setup.learning_rate,
+        "seed": setup.seed,
+        "max_new_tokens": 48,
+        "max_prompt_tokens": 384,
+        "max_length": 512,
+        "sample_batch": 256,
+        "batch_size": 4,
+        "checkpoint_steps": 0,
+    }
+    sections: dict[str, dict[str, object]] = {
+        "mining": mining,
+        "training": training,
+        "training.selection": {"per_user": 3 if caps else 0, "per_cluster": 2 if caps else 0},
+        "training.evaluation": {"heldout_turns": 64, "canaries": 64, "answers": 4},
+    }
+    if "no-gate" in off:
+        sections["training.stop"] = {"looks": 0}
+        sections["training.gate"] = {
+            "max_kl": _NONE, "max_length_ratio": _NONE, "max_kl_base": _NONE,
+            "max_chosen_drop": _NONE, "max_truncated_rise": _NONE, "max_canary_drop": _NONE,
+            "max_satisfied_drop": _NONE, "min_heldout": 1,
+        }  # fmt: skip
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in some.items())
+        for section, some in sections.items()
+    )
