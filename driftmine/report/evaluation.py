@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from driftmine import render_detector as tables
 from driftmine.report import plots
+from driftmine.report.jinja import environment
 from mining.evaluate import Evaluation
 from mining.scored import Scored
 from warehouse.durable import write_whole
@@ -58,21 +58,18 @@ def render(
     found: Evaluation, drawn: Mapping[str, bytes], no_plots: str, *, file: Path, now: dt.datetime
 ) -> str:
     """The page's HTML. Whatever users wrote is escaped."""
-    environment = Environment(
-        loader=PackageLoader("driftmine.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("evaluation.html").render(
-        found=found,
-        file=str(file),
-        now=now.strftime("%Y-%m-%d %H:%M UTC"),
-        plots={name: base64.b64encode(png).decode() for name, png in drawn.items()},
-        no_plots=no_plots,
-        kinds=tables.kinds(found),
-        headings=tables.HEADINGS,
-        of_part=tables.OF_PART if found.labelled else tuple(tables.RATES),
-        of_category=tables.OF_CATEGORY,
+    return (
+        environment()
+        .get_template("evaluation.html")
+        .render(
+            found=found,
+            file=str(file),
+            now=now.strftime("%Y-%m-%d %H:%M UTC"),
+            plots={name: base64.b64encode(png).decode() for name, png in drawn.items()},
+            no_plots=no_plots,
+            kinds=tables.kinds(found),
+            headings=tables.HEADINGS,
+            of_part=tables.OF_PART if found.labelled else tuple(tables.RATES),
+            of_category=tables.OF_CATEGORY,
+        )
     )

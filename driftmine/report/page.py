@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 from duckdb import DuckDBPyConnection
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from driftmine.home import Home
 from driftmine.report import updates
+from driftmine.report.jinja import environment
 from training import registry
 from warehouse.catalog import Catalog
 from warehouse.durable import write_whole
@@ -69,19 +69,16 @@ def render(home: Home, catalog: Catalog, now: dt.datetime, night: Any = None) ->
     """The page's HTML."""
     with connect(catalog.root, catalog.store) as connection:
         answers = {name: _rows(connection, query) for name, query in QUERIES.items()}
-    environment = Environment(
-        loader=PackageLoader("driftmine.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
-        night=msgspec.to_builtins(night) if night else None,
-        now=now.strftime("%Y-%m-%d %H:%M UTC"),
-        commit=newest_commit(catalog),
-        models=_models(home),
-        **answers,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            night=msgspec.to_builtins(night) if night else None,
+            now=now.strftime("%Y-%m-%d %H:%M UTC"),
+            commit=newest_commit(catalog),
+            models=_models(home),
+            **answers,
+        )
     )
 
 

@@ -1,23 +1,17 @@
-"""Plots of a detector's evaluation, as PNG. The only file that imports matplotlib.
-
-Figures are objects of their own: pyplot's list of open figures, and its choice of a window
-system, play no part.
-"""
+"""Plots of a detector's evaluation, as PNG."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from driftmine.report.drawing import BAND, CALM, INK, SEAM, SOFT, png
 from mining import curves
 from mining.evaluate import Evaluation
 from mining.metrics import Array, Interval
 from mining.scored import Scored, probabilities, truth
-from warehouse.errors import MissingExtra
 from warehouse.records import Category, SignalKind
 
 if TYPE_CHECKING:
@@ -25,34 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES = ("precision_recall", "roc", "calibration", "histogram", "confusion")
-# The report page's colours, on white.
-INK, SOFT, LINE, SEAM, BAND, CALM = (
-    "#1d2126", "#66707c", "#dfe3e8", "#b4561f", "#f0d3bf", "#5f86a8",
-)  # fmt: skip
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
-    "font.size": 10.0,
-    "text.color": INK,
-    "axes.edgecolor": SOFT,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 11.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.8,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "legend.frameon": False,
-    "legend.fontsize": 9.0,
-    "lines.linewidth": 1.8,
-}
-DPI = 160
 SIZE = (6.0, 5.2)  # inches
 
 Plot = Callable[["Figure", Evaluation, Array, Array], None]
@@ -73,32 +39,7 @@ def draw(found: Evaluation, scored: Scored) -> dict[str, bytes]:
     todo["histogram"] = _histogram
     if any(sum(row.values()) for row in found.confusion.values()):
         todo["confusion"] = _confusion
-    return {name: _png(plot, found, y, p) for name, plot in todo.items()}
-
-
-def _png(plot: Plot, found: Evaluation, y: Array, p: Array) -> bytes:
-    with _matplotlib() as (Figure, Canvas):
-        figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained", facecolor="white")
-        canvas = Canvas(figure)
-        plot(figure, found, y, p)
-        out = io.BytesIO()
-        canvas.print_png(out)
-    return out.getvalue()
-
-
-@contextmanager
-def _matplotlib() -> Iterator[tuple[Any, Any]]:
-    """Figure and canvas classes, under `STYLE`; the settings of before come back after."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra(
-            "Plots need matplotlib: pip install 'driftmine[detector]'. The numbers are all there."
-        ) from error
-    with matplotlib.rc_context(STYLE):
-        yield Figure, FigureCanvasAgg
+    return {name: png(plot, SIZE, found, y, p) for name, plot in todo.items()}
 
 
 def _precision_recall(figure: Figure, found: Evaluation, y: Array, p: Array) -> None:

@@ -44,9 +44,9 @@ def test_the_plots_that_the_rows_allow(keep, names):
 
 def test_pyplot_is_never_loaded():
     code = (
-        "import sys; from driftmine.report import plots\n"
+        "import sys; from driftmine.report import drawing, plots\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "with plots._matplotlib(): pass\n"
+        "with drawing.loaded(): pass\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
