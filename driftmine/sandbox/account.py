@@ -49,6 +49,7 @@ def result_of(catalog: Catalog, night: Account, seen: Sequence[Seen]) -> NightRe
     }
     batch = night.manifest.turn_ids if night.manifest else ()
     trained = _of_batch(batch, {row[0]: (row[1], row[2]) for row in rows}, truth)
+    accepted = night.manifest is not None and night.manifest.settings["method"] == "spin"
     return NightResult(
         night=night.number,
         log_date=night.day,
@@ -59,7 +60,7 @@ def result_of(catalog: Catalog, night: Account, seen: Sequence[Seen]) -> NightRe
         tokens=night.examined.tokens,
         candidate_reward=night.candidate,
         **_rates(today, mined),
-        clean_pairs=_share([bool(one.faults) for one in trained]),
+        clean_pairs=_share([bool(one.faults) != accepted for one in trained]),
         hostile_pairs=_share([one.hostile for one in trained]),
         **_update(night.manifest),
         note=night.note,
@@ -75,7 +76,7 @@ def _rates(today: Sequence[Seen], mined: Collection[_Key]) -> dict[str, Any]:
     return {
         "answers": len(today),
         "follow_ups": len(replied),
-        "dsat_true": fmean(one.dissatisfied for one in today),
+        "dsat_true": sum(one.dissatisfied for one in today) / max(len(today), 1),
         "dsat_said": len(said) / max(len(replied), 1),
         "dsat_mined": len(mined) / max(len(replied), 1),
         "detector_precision": len(found) / len(mined) if mined else None,

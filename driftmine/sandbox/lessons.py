@@ -12,14 +12,14 @@ from training.pairs import GUIDANCE
 # What user and assistant say, in turn; the last is the assistant's.
 Lesson = tuple[str, ...]
 
-_SINGLE = 0.5  # of the lessons: a request and its answer
+_SINGLE = 0.6  # of the lessons: a request and its answer
 _GUIDED = 0.5  # of complaints: the instruction that DRIFT draws its answers by stands after them
 # Everybody speaks, and nobody is wrong about an answer.
 _TALKATIVE = Behaviour(reacts=1.0, goes_on=1.0, false_complaints=0.0, false_content=0.0)
 
 
 def lesson(rng: random.Random) -> Lesson:
-    """A request and an answer to it, and for half of them what the user then says, answered."""
+    """A request and an answer to it, and in two of five what the user then says, answered."""
     (language,) = rng.choices(LANGUAGES, (4, 1, 1))
     user = User(id="", language=language, hostile=False, rng=rng)
     task = draw(rng, (language,))

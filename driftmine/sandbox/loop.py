@@ -108,7 +108,7 @@ def _begin(setup: Setup, places: Places) -> None:
         # More nights may be asked for later.
         if replace(there, nights=setup.nights) != setup:
             raise SettingsError(
-                f"{places.root} holds a run with other settings. Name another folder with --out, "
+                f"{places.root} holds a run with other settings. Name another folder with --home, "
                 "or remove this one to begin anew."
             )
     places.home.root.mkdir(parents=True, exist_ok=True)
@@ -183,6 +183,8 @@ def _serve(
 def _parts(setup: Setup, seen: Sequence[Seen]) -> Parts:
     """The pipeline as it is, but for what only a sandbox can have."""
     made = oracle.perfect(seen) if "perfect-detector" in setup.ablations else None
+    if setup.reward_noise is None:
+        return Parts(made=made)
     reward = oracle.SimulatedReward(
         tasks={one.prompt: one.task for one in seen}, noise=setup.reward_noise, seed=setup.seed
     )

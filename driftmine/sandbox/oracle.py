@@ -41,7 +41,8 @@ class TruthDetector(Detector):
         return [self._verdict(one) for one in follow_ups]
 
     def _verdict(self, one: FollowUp) -> Verdict:
-        dissatisfied = self._known[known_by(one.user, one.answer, one.follow_up)]
+        # Unknown is what ingestion changed: a control character in an answer, say.
+        dissatisfied = self._known.get(known_by(one.user, one.answer, one.follow_up), False)
         return Verdict(
             category=Category.COMPLAINT if dissatisfied else Category.NEUTRAL,
             probability=float(dissatisfied),

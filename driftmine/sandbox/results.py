@@ -29,7 +29,8 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     detector_recall: float | None
     # The update.
     pairs: int
-    clean_pairs: float | None  # of the batch: the rejected answer truly breaks its request
+    # Of the batch: the logged answer is what it was leased as: wrong, or (SPIN's) right.
+    clean_pairs: float | None
     hostile_pairs: float | None  # of the batch: from hostile users
     kl: float | None  # nats an answer, candidate to champion
     kl_base: float | None

@@ -16,8 +16,11 @@ Ablation = Literal[
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 
 # The learning rate at which each method did best on development seeds (docs/sandbox.md).
-LEARNING_RATES = {"drift": 1.5e-5, "iterdpo": 1.5e-5, "spin": 1.5e-5}
+LEARNING_RATES = {"drift": 1e-4, "iterdpo": 2e-4, "spin": 1e-4}
 _NONE = 1e9  # a limit that nothing reaches
+# What a run has where nothing else is asked for.
+USERS = 800
+PAIRS = 384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +35,25 @@ class Setup:
     behaviour: Behaviour
     learning_rate: float
     ablations: tuple[Ablation, ...] = ()
-    reward_noise: float = 1.0  # of the simulated reward model, in faults
+    reward_noise: float | None = None  # of a simulated reward model, in faults; None: there is none
     policy: str  # folder
     prompts: int = 300  # held-out ones that the true reward is measured on
 
     @property
     def name(self) -> str:
-        """Of the run's folder: what it was asked for, in words."""
-        own = self.learning_rate == LEARNING_RATES[self.method]
-        rate = "" if own else f"-{self.learning_rate:g}"
-        hostile = f"-hostile-{self.behaviour.hostile:g}" if self.behaviour.hostile else ""
-        return "-".join((self.method, *self.ablations)) + f"{rate}{hostile}-seed{self.seed}"
+        """Of the run's folder: its method and seed, and whatever is not as usual."""
+        is_, usual = self.behaviour, Behaviour()
+        told = (
+            ("", self.learning_rate, LEARNING_RATES[self.method]),
+            ("users-", self.users, USERS),
+            ("pairs-", self.pairs, PAIRS),
+            ("noise-", is_.false_complaints, usual.false_complaints),
+            ("hostile-", is_.hostile, usual.hostile),
+        )
+        own = [f"{word}{value:g}" for word, value, default in told if value != default]
+        if self.reward_noise is not None:
+            own.append(f"reward-noise-{self.reward_noise:g}")
+        return "-".join((self.method, *self.ablations, *own, f"seed{self.seed}"))
 
     def without(self, ablation: Ablation) -> Setup:
         """This run with one thing taken away."""
@@ -75,7 +86,7 @@ def settings_of(setup: Setup) -> str:
         "max_prompt_tokens": 384,
         "max_length": 512,
         "sample_batch": 256,
-        "batch_size": 4,
+        "batch_size": 16,
         "checkpoint_steps": 0,
     }
     sections: dict[str, dict[str, object]] = {
@@ -89,7 +100,8 @@ def settings_of(setup: Setup) -> str:
         sections["training.gate"] = {
             "max_kl": _NONE, "max_length_ratio": _NONE, "max_kl_base": _NONE,
             "max_chosen_drop": _NONE, "max_truncated_rise": _NONE, "max_canary_drop": _NONE,
-            "max_satisfied_drop": _NONE, "min_heldout": 1,
+            "max_satisfied_drop": _NONE, "min_heldout": 1, "max_dropped_share": 1.0,
+            "max_cut_share": 1.0,
         }  # fmt: skip
     return "\n".join(
         f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in some.items())

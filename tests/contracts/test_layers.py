@@ -27,13 +27,17 @@ ALLOWED = {
     "trl": ("training/update.py",),
     "torch": (
         "training/*.py", "training/samplers/*.py", "training/scorers/reward_model.py", *ENCODERS,
-        "mining/export.py",
+        "mining/export.py", "driftmine/sandbox/pretrain.py",
     ),
     "transformers": (
         "training/*.py", "training/samplers/*.py", "training/scorers/reward_model.py", *ENCODERS,
+        "driftmine/sandbox/pretrain.py",
     ),
     "spacy": ("mining/*.py",),
-    "matplotlib": ("driftmine/report/plots.py",),
+    "matplotlib": (
+        "driftmine/report/drawing.py", "driftmine/report/plots.py", "driftmine/sandbox/lines.py",
+        "driftmine/sandbox/plots.py",
+    ),
     "sqlalchemy": ("warehouse/*.py", "warehouse/migrations/*.py", "warehouse/upkeep/*.py"),
 }  # fmt: skip
 PURE = (
@@ -51,6 +55,10 @@ PURE = (
     "training.judging.wildbench", "training.judging.winrate", "training.judging.diversity",
     "training.judging.questions", "training.judging.judge", "training.judging.judgement",
     "training.scorers.base", "training.scorers.judged",
+    "driftmine.sandbox.tasks", "driftmine.sandbox.truth", "driftmine.sandbox.habits",
+    "driftmine.sandbox.lessons", "driftmine.sandbox.phrases", "driftmine.sandbox.users",
+    "driftmine.sandbox.setup", "driftmine.sandbox.asked", "driftmine.sandbox.results",
+    "driftmine.sandbox.groups", "driftmine.sandbox.plots",
 )  # fmt: skip
 
 

@@ -45,6 +45,16 @@ def test_no_text_stands_twice_in_a_language_and_kind():
     assert len(set(seen)) == len(seen)
 
 
+def test_thanks_and_complaints_are_told_apart_by_their_words():
+    """But for the bare request, which asks once more as it asks for another."""
+    content = {"thank", "next"}
+    meant = {}
+    for row in PHRASES:
+        meant.setdefault((row["language"], *words(row["text"])), set()).add(row["kind"] in content)
+    both = {said for said, kinds in meant.items() if len(kinds) == 2}
+    assert both == {(language, "request") for language in LANGUAGES}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_language_has_phrases_of_every_kind_and_fault(language):
     rows = [row for row in PHRASES if row["language"] == language]
