@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test chaos test-gpu test-duckdb postgres check bench bench-detector default-detector clean
+.PHONY: nightly test chaos test-gpu test-duckdb postgres check bench bench-detector default-detector sandbox sandbox-policy clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -12,6 +12,9 @@ help: ## this list
 
 nightly: $(INSTALLED) ## set up, then run the main job on the example logs
 	$(BIN)/driftmine nightly --logs 'examples/logs/*.jsonl*' --log-date 2026-11-01
+
+sandbox: $(INSTALLED) ## watch the loop work: simulated users, a tiny policy, three nights
+	$(BIN)/driftmine sandbox --home build/sandbox
 
 test: $(INSTALLED) ## set up, then run the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile
@@ -59,6 +62,9 @@ bench-detector: $(ENCODER)/model.safetensors ## how well and how fast dissatisfa
 default-detector: $(ENCODER)/model.safetensors ## train the detector that is shipped anew (DATA=folder; an hour)
 	$(BIN)/driftmine detector train $(OWN) $(wildcard $(DATA)/dsat-labelled-*.jsonl) \
 		--encoder $(ENCODER) --out mining/models/default
+
+sandbox-policy: $(INSTALLED) ## pre-train the sandbox's policy anew (a quarter of an hour of one core)
+	OMP_NUM_THREADS=1 $(BIN)/python -m driftmine.sandbox.pretrain driftmine/sandbox/data/policy
 
 # torch comes from constraints.txt as a CPU build where one is at hand; for a GPU see README.md.
 $(INSTALLED): pyproject.toml constraints.txt

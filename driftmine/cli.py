@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftmine import cli_detector, cli_models, cli_sampler, cli_upkeep
+from driftmine import cli_detector, cli_models, cli_sampler, cli_sandbox, cli_upkeep
 from driftmine.flags import (
     HOME,
     DateOption,
@@ -36,6 +36,7 @@ cli_models.add_to(app)
 cli_sampler.add_to(app)
 cli_detector.add_to(app)
 cli_upkeep.add_to(app)
+cli_sandbox.add_to(app)
 
 
 def main() -> None:

@@ -27,11 +27,12 @@ class Session:
     home: Home
     console: Console
     now: dt.datetime  # UTC; the one place where the clock is read
+    environment: bool = True  # its variables override the settings file
 
     @cached_property
     def settings(self) -> Settings:
         """The home's settings. Raises SettingsError."""
-        return load(self.home.settings)
+        return load(self.home.settings, environment=self.environment)
 
     @contextmanager
     def catalog(self) -> Iterator[Catalog]:

@@ -81,6 +81,22 @@ class Settings(BaseSettings):
         return _Environment(settings_cls), init_settings
 
 
+class _FileAlone(Settings):
+    """What the file says, whatever the environment does."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The file."""
+        return (init_settings,)
+
+
 class _Environment(EnvSettingsSource):
     """Variables, of which lists and tables are JSON: within sections nobody else decodes them."""
 
@@ -97,14 +113,16 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, *, environment: bool = True) -> Settings:
     """The settings in `path`, or the defaults where there is no such file.
 
+    `environment`: its variables override the file.
     Raises SettingsError, naming the section, the key and the nearest known key.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return _placed(Settings(**found), path.parent)
+        known = Settings if environment else _FileAlone
+        return _placed(known(**found), path.parent)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is no valid TOML: {error}. Mend that line.") from error
     except ValidationError as error:

@@ -25,6 +25,7 @@ class Asked:
     noise: float
     poison: float
     learning_rate: float | None
+    reward_noise: float | None
     ablations: tuple[str, ...]
     policy: str  # folder; "" = the shipped one
 
@@ -51,6 +52,8 @@ class Asked:
                 behaviour=behaviour,
                 learning_rate=self.learning_rate or LEARNING_RATES[method],
                 ablations=cast(tuple[Ablation, ...], tuple(sorted({*self.ablations}))),
+                # Nothing else ranks answers.
+                reward_noise=self.reward_noise if method == "iterdpo" else None,
                 policy=self.policy or shipped,
             )
             for method in methods
