@@ -6,7 +6,8 @@
     python bench/sandbox.py poison                hostile users, with the caps and without them
     python bench/sandbox.py ablations
 
-What is finished lies in --home and is not done again. Prints Markdown; --json FILE keeps all.
+What is finished lies in --home and is not done again; the page there is of the run that ended last.
+Prints Markdown; --json FILE keeps all.
 """
 
 from __future__ import annotations
@@ -32,12 +33,7 @@ METHODS = {
     "iterdpo, reward model": RANKED,
     "spin": ("--method", "spin"),
 }
-RATES = {
-    "drift": (5e-5, 1e-4, 1.5e-4),
-    "iterdpo": (1e-4, 2e-4, 4e-4),
-    "iterdpo, reward model": (1e-4, 2e-4, 4e-4),
-    "spin": (1e-4, 2e-4, 4e-4),
-}
+RATES = (2.5e-5, 5e-5, 1e-4, 2e-4, 4e-4)  # of every method
 COLLAPSE = 4e-4
 HOSTILE = 0.2
 ABLATIONS = ("unguided", "from-base", "perfect-detector", "no-gate", "no-threshold")
@@ -63,8 +59,8 @@ def cases(what: str) -> list[Case]:
                     f"{name} {one:g}",
                     (*METHODS[name], "--lr", f"{one:g}", "--ablation", "no-gate"),
                 )
-                for name, some in RATES.items()
-                for one in some
+                for name in METHODS
+                for one in RATES
             ]
         case "collapse":
             return [
@@ -105,7 +101,16 @@ def table(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """A row a case: the mean over seeds (and their standard deviation)."""
     nights = len(next(iter(found.values()))[0]["nights"])
     heads = ["run", "base", *(f"night {i + 1}" for i in range(nights))]
-    heads += ["gain, by seed", "greedy", "mined DSAT by night", "P", "R", "KL", "held"]
+    heads += [
+        "gain, by seed",
+        "drawn, base and end",
+        "greedy, base and end",
+        "mined DSAT by night",
+        "P",
+        "R",
+        "KL",
+        "held",
+    ]
     yield "| " + " | ".join(heads) + " |"
     yield "|" + "---|" * len(heads)
     for name, runs in found.items():
@@ -119,11 +124,14 @@ def _row(runs: Sequence[dict[str, Any]], nights: int) -> Iterator[str]:
         yield _mean([night["true_reward"] for night in some])
     gains = [run["nights"][-1]["true_reward"] - run["base_reward"] for run in runs]
     yield ", ".join(f"{gain:+.3f}" for gain in gains)
-    yield _mean([night["greedy_reward"] for night in by_night[-1]])
+    for field in ("drawn", "greedy"):
+        base = fmean(run[f"base_{field}"] for run in runs)
+        yield f"{base:.3f} → {_mean([night[f'{field}_reward'] for night in by_night[-1]])}"
     yield " → ".join(f"{fmean(n['dsat_mined'] for n in some):.3f}" for some in by_night)
     every = [night for run in runs for night in run["nights"]]
     for field in ("detector_precision", "detector_recall"):
-        yield f"{fmean(night[field] for night in every):.2f}"
+        found = [night[field] for night in every if night[field] is not None]
+        yield f"{fmean(found):.2f}" if found else ""
     yield " → ".join(
         f"{fmean([n['kl'] for n in some if n['kl'] is not None] or [0.0]):.2f}" for some in by_night
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,8 +66,8 @@ def sandbox(
     """Watch the loop work: simulated users, a tiny policy, and every stage, night after night."""
     from driftmine.sandbox.asked import Asked
 
-    if learning_rate is not None and learning_rate <= 0:
-        raise typer.BadParameter("--lr must be above 0.")
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        raise typer.BadParameter("--lr must be a number above 0.")
     asked = Asked(
         method=method,
         seeds=tuple(range(first_seed, first_seed + seeds)),

@@ -70,6 +70,7 @@ class Home:
     """Paths inside the home folder."""
 
     root: Path
+    environment: bool = True  # whether its variable may hold the key for user ids
 
     @property
     def settings(self) -> Path:
@@ -118,12 +119,16 @@ class Home:
                 "wait for it to end, then run again if anything is left to do."
             ) from None
 
+    def given_key(self) -> str:
+        """The environment's key for user ids; "": it holds none, or none for this home."""
+        return os.environ.get(KEY_VARIABLE, "") if self.environment else ""
+
     def user_key(self) -> bytes:
         """The secret under which user ids are hashed: the environment's, else the home's.
 
         Raises SettingsError where there is none, or one that is not 64 hex digits.
         """
-        text = os.environ.get(KEY_VARIABLE) or (self.key.read_text() if self.key.exists() else "")
+        text = self.given_key() or (self.key.read_text() if self.key.exists() else "")
         try:
             key = bytes.fromhex(text)
         except ValueError:
@@ -145,7 +150,7 @@ def create(home: Home, options: WarehouseOptions) -> list[str]:
     from warehouse.catalog import Catalog
     from warehouse.query import newest_commit
 
-    if os.environ.get(KEY_VARIABLE):
+    if home.given_key():
         home.user_key()
     made = []
     home.root.mkdir(parents=True, exist_ok=True)
@@ -158,7 +163,7 @@ def create(home: Home, options: WarehouseOptions) -> list[str]:
     # Never a new key beside old turns: users would silently change their names.
     first = newest_commit(catalog, "turns") == 0
     catalog.close()
-    if first and not home.key.exists() and not os.environ.get(KEY_VARIABLE):
+    if first and not home.key.exists() and not home.given_key():
         _write_secret(home.key, secrets.token_hex(_KEY_BYTES) + "\n")
         made.append("user.key")
     return made

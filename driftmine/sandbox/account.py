@@ -29,6 +29,7 @@ class Account:
     day: dt.date
     served_by: str
     manifest: Manifest | None  # of the version that it trained
+    promoted: bool  # whether that is the champion after it
     examined: Examined  # the champion after it
     candidate: float | None  # true reward of that version
     note: str
@@ -55,15 +56,18 @@ def result_of(catalog: Catalog, night: Account, seen: Sequence[Seen]) -> NightRe
         log_date=night.day,
         served_by=night.served_by,
         true_reward=night.examined.sampled,
+        reward_error=night.examined.error,
+        drawn_reward=night.examined.drawn,
         greedy_reward=night.examined.greedy,
         distinct_correct=night.examined.distinct,
         tokens=night.examined.tokens,
         candidate_reward=night.candidate,
         **_rates(today, mined),
-        clean_pairs=_share([bool(one.faults) != accepted for one in trained]),
-        hostile_pairs=_share([one.hostile for one in trained]),
+        clean_turns=_share([bool(one.faults) != accepted for one in trained]),
+        hostile_turns=_share([one.hostile for one in trained]),
         **_update(night.manifest),
-        note=night.note,
+        promoted=night.promoted,
+        note="" if night.manifest else night.note,
         seconds={name: round(took, 2) for name, took in night.seconds.items()},
     )
 
@@ -110,6 +114,5 @@ def _update(manifest: Manifest | None) -> dict[str, Any]:
         "margin": report["training"]["margin"] if report else None,
         "chosen_change": metrics["pairs"]["chosen_change"] if metrics else None,
         "version": manifest.version if manifest else None,
-        "promoted": bool(report.get("promoted")),
         "gate": tuple(report["gate"]["reasons"]) if report else (),
     }

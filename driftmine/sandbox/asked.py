@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from driftmine.sandbox.setup import ABLATIONS, LEARNING_RATES, METHODS, Ablation, Method, Setup
@@ -39,6 +40,8 @@ class Asked:
             _known("--method", name, (*METHODS, ALL))
         for name in self.ablations:
             _known("--ablation", name, ABLATIONS)
+        if self.reward_noise is not None and "iterdpo" not in methods:
+            raise SettingsError("--reward-noise: only iterdpo ranks answers; add --method iterdpo.")
         behaviour = Behaviour(
             false_complaints=self.noise, false_content=self.noise, hostile=self.poison
         )
@@ -54,7 +57,7 @@ class Asked:
                 ablations=cast(tuple[Ablation, ...], tuple(sorted({*self.ablations}))),
                 # Nothing else ranks answers.
                 reward_noise=self.reward_noise if method == "iterdpo" else None,
-                policy=self.policy or shipped,
+                policy=str(Path(self.policy).expanduser().resolve()) if self.policy else shipped,
             )
             for method in methods
             for seed in self.seeds

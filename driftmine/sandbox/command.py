@@ -39,7 +39,8 @@ def sandbox(session: Session, asked: Asked) -> int:
 
 
 def _runs(session: Session, setups: Sequence[Setup], root: Path) -> list[RunResult]:
-    from driftmine.sandbox.loop import Places, run
+    from driftmine.sandbox.loop import run
+    from driftmine.sandbox.places import Places
 
     total = sum(setup.nights for setup in setups)
     counted = iter(range(1, total + 1))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
 
 from driftmine.sandbox.product import SERVED
 from driftmine.sandbox.tasks import Task
-from driftmine.sandbox.truth import Fault, faults
-from training.samplers.base import Sample, Sampler, Sampling
+from driftmine.sandbox.truth import faults
+from training.options import TrainingOptions
+from training.samplers.base import Sample, Sampler
 from warehouse.records import Message, Role
 
 SAMPLES = 4  # of each request
-_GREEDY = Sampling(
-    temperature=0.0,
-    top_p=1.0,
-    max_new_tokens=SERVED.max_new_tokens,
-    max_prompt_tokens=SERVED.max_prompt_tokens,
-    batch=SERVED.batch,
-)
+_GREEDY = replace(SERVED, temperature=0.0)
+# As chosen answers are drawn, by default: a policy that only grew surer of itself gains in
+# `sampled`, and not here.
+_DEFAULTS = TrainingOptions()
+_DRAWN = replace(SERVED, temperature=_DEFAULTS.temperature, top_p=_DEFAULTS.top_p)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,30 +27,34 @@ class Examined:
     """Means over held-out requests."""
 
     sampled: float  # share of right answers, as the product serves them
+    error: float  # standard error of `sampled`, over requests
+    drawn: float  # share of right answers at the temperature that training draws by
     greedy: float  # share of right answers, each token the likeliest
     distinct: float  # different right answers among SAMPLES to one request
     tokens: float  # of a sampled answer
-    faults: dict[str, float]  # fault -> share of sampled answers that have it
 
 
 def examine(sampler: Sampler, tasks: Sequence[Task], seed: int) -> Examined:
     """Let the policy behind `sampler` answer every task, `SAMPLES` times and once greedily."""
     asked = [(Message(role=Role.USER, content=task.request),) for task in tasks]
     drawn = sampler.sample(asked * SAMPLES, SERVED, seed)
+    colder = sampler.sample(asked * SAMPLES, _DRAWN, seed)
     surest = sampler.sample(asked, _GREEDY, seed)
     whole = list(tasks) * SAMPLES
     broken = [faults(task, one.text) for task, one in zip(whole, drawn, strict=True)]
     n = len(tasks)
+    shares = [fmean(not wrong for wrong in broken[i::n]) for i in range(n)]
     right = [
         {one.text for one, wrong in zip(drawn[i::n], broken[i::n], strict=True) if not wrong}
         for i in range(n)
     ]
     return Examined(
         sampled=fmean(not wrong for wrong in broken),
+        error=pstdev(shares) / math.sqrt(n),
+        drawn=fmean(_right(task, one) for task, one in zip(whole, colder, strict=True)),
         greedy=fmean(_right(task, one) for task, one in zip(tasks, surest, strict=True)),
         distinct=fmean(len(texts) for texts in right),
         tokens=fmean(len(one.tokens) for one in drawn),
-        faults={f.value: fmean(f in wrong for wrong in broken) for f in Fault},
     )
 
 

@@ -14,8 +14,6 @@ Figure = Callable[[NightResult], float | None]
 
 METHODS = {"drift": "DRIFT", "iterdpo": "IterDPO", "spin": "SPIN"}
 _SEED = re.compile(r"-seed\d+$")
-# A true reward is a share of so many answers: 300 requests, four answers each (loop, examine).
-_MEASURED = 1_200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +60,10 @@ class Group:
     def chance(self) -> float:
         """By how much the gain could differ from 0 by chance: two standard errors.
 
-        Of a difference of two shares, each of `_MEASURED` answers a run, taken as independent.
+        Over requests. Several runs make it no smaller: they are all asked the same.
         """
-        return _two_errors(self.base, self.end, len(self.runs))
+        ends = fmean(run.nights[-1].reward_error for run in self.runs)
+        return 2 * math.hypot(self.runs[0].base_error, ends)
 
     @property
     def verdict(self) -> str:
@@ -125,13 +124,14 @@ def gate_of(runs: Sequence[RunResult]) -> Gate:
 def _updates(runs: Sequence[RunResult]) -> Iterator[tuple[int, bool]]:
     """Clearly better (1), clearly worse (-1) or neither (0), and whether it was promoted."""
     for run in runs:
-        before = run.base_reward
+        before, error = run.base_reward, run.base_error
         for night in run.nights:
             if night.version is not None:
-                after = before if night.candidate_reward is None else night.candidate_reward
-                clear = abs(after - before) > _two_errors(before, after, 1)
-                yield (0 if not clear else 1 if after > before else -1), night.promoted
-            before = night.true_reward
+                assert night.candidate_reward is not None, "every version is examined"
+                change = night.candidate_reward - before
+                clear = abs(change) > 2 * math.hypot(error, night.reward_error)
+                yield (0 if not clear else 1 if change > 0 else -1), night.promoted
+            before, error = night.true_reward, night.reward_error
 
 
 def headline(groups: Sequence[Group]) -> list[str]:
@@ -176,7 +176,3 @@ def _gate(gate: Gate) -> Iterator[str]:
         + (f" ({gate.held_worse} clearly worse, {gate.held_better} clearly better)." if gate.held
            else ".")
     )  # fmt: skip
-
-
-def _two_errors(one: float, other: float, runs: int) -> float:
-    return 2 * math.sqrt((one * (1 - one) + other * (1 - other)) / (_MEASURED * runs))

@@ -11,9 +11,10 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -22,44 +23,24 @@ from driftmine.nightly import Parts, nightly
 from driftmine.sandbox import oracle
 from driftmine.sandbox.account import Account, result_of
 from driftmine.sandbox.examine import Examined, examine
+from driftmine.sandbox.places import Places, read
 from driftmine.sandbox.product import Day, Seen, serve
 from driftmine.sandbox.results import NightResult, RunResult
-from driftmine.sandbox.setup import Setup, settings_of
+from driftmine.sandbox.setup import Setup
 from driftmine.sandbox.tasks import draw_held_out
 from driftmine.session import Session
 from driftmine.train import update
 from training import registry
-from training.policy import load
+from training.cycle import settle
+from training.policy import digest, load
 from training.samplers.hf import HfSampler
+from warehouse import streams
+from warehouse.catalog import Catalog
 from warehouse.durable import write_whole
-from warehouse.errors import SettingsError
 
 _FIRST = dt.date(2026, 1, 1)
+T = TypeVar("T")
 _EXAMINATION = 20_260_101  # one for all runs: the same requests, the same chance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where a run keeps what: `home` is a home like any other, to be queried and looked at."""
-
-    root: Path
-
-    @property
-    def home(self) -> Home:
-        """Settings, warehouse, models, reports."""
-        return Home(self.root / "home")
-
-    def log(self, day: dt.date) -> Path:
-        """What the product logged on a day."""
-        return self.root / "logs" / f"{day}.jsonl"
-
-    def truth(self, day: dt.date) -> Path:
-        """What its users thought."""
-        return self.root / "truth" / f"{day}.jsonl"
-
-    def night(self, number: int) -> Path:
-        """The result of a night that is finished."""
-        return self.root / "nights" / f"{number}.json"
 
 
 def run(
@@ -73,20 +54,16 @@ def run(
     Raises SettingsError where the folder holds a run with other settings, PolicyUnusable, and
     what a night raises.
     """
-    _begin(setup, places)
     examiner = _Examiner(setup, places)
-    base = examiner.of(None)
+    examiner.sampler(None)  # before the folder is made: no policy, no run
+    places.begin(setup, digest(setup.policy))
+    base = _kept(places.night(0), Examined, partial(examiner.of, None))
     nights: list[NightResult] = []
     for number in range(1, setup.nights + 1):
-        done = places.night(number)
-        if done.exists():
-            night = msgspec.json.decode(done.read_bytes(), type=NightResult)
-        else:
-            night = _night(setup, places, nights, session_of(places.home), examiner)
-            done.parent.mkdir(exist_ok=True)
-            write_whole(done, msgspec.json.encode(night))
-        nights.append(night)
-        told(night)
+        session = session_of(places.home)
+        make = partial(_night, setup, places, tuple(nights), session, examiner)
+        nights.append(_kept(places.night(number), NightResult, make))
+        told(nights[-1])
     return RunResult(
         name=setup.name,
         method=setup.method,
@@ -94,26 +71,22 @@ def run(
         learning_rate=setup.learning_rate,
         ablations=setup.ablations,
         base_reward=base.sampled,
+        base_error=base.error,
+        base_drawn=base.drawn,
         base_greedy=base.greedy,
         base_distinct=base.distinct,
         nights=tuple(nights),
     )
 
 
-def _begin(setup: Setup, places: Places) -> None:
-    """Make the run's home, or find it as this setup left it. Raises SettingsError."""
-    mark = places.root / "setup.json"
-    if mark.exists():
-        there = msgspec.json.decode(mark.read_bytes(), type=Setup)
-        # More nights may be asked for later.
-        if replace(there, nights=setup.nights) != setup:
-            raise SettingsError(
-                f"{places.root} holds a run with other settings. Name another folder with --home, "
-                "or remove this one to begin anew."
-            )
-    places.home.root.mkdir(parents=True, exist_ok=True)
-    write_whole(places.home.settings, settings_of(setup).encode())
-    write_whole(mark, msgspec.json.encode(setup))
+def _kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:
+    """What a file holds; made and written where it is not there yet."""
+    if path.exists():
+        return read(path, kind)
+    made = make()
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, msgspec.json.encode(made))
+    return made
 
 
 def _night(
@@ -123,13 +96,15 @@ def _night(
     session: Session,
     examiner: _Examiner,
 ) -> NightResult:
-    number = len(earlier) + 1
-    day = day_of(number)
+    day = day_of(len(earlier) + 1)
     seconds: dict[str, float] = {}
     champion = next((night.version for night in reversed(earlier) if night.promoted), None)
     with _timed(seconds, "serve"):
-        _serve(setup, places, number, champion, examiner)
-    seen = oracle.truth_of(*(places.truth(day_of(i + 1)) for i in range(number)))
+        _serve(setup, places, len(earlier) + 1, champion, examiner)
+    seen = oracle.truth_of(*(places.truth(day_of(i + 1)) for i in range(len(earlier) + 1)))
+    session.ensure_home()
+    with session.catalog() as catalog:
+        _complete(session, catalog)
     report = nightly(
         session,
         [str(places.log(day))],
@@ -138,28 +113,47 @@ def _night(
         parts=_parts(setup, seen),
     )
     seconds |= {name: took for name, took in report.seconds.items() if name != "total"}
-    models = places.home.models
-    # Not the report's: a night that was killed after its update does no other.
-    new = {*registry.versions(models)} - {night.version for night in earlier}
-    version = next(iter(new), None)
-    with _timed(seconds, "examine"):
-        examined = examiner.of(registry.current(models, registry.CHAMPION))
-        candidate = examiner.of(version) if version else None
+    note = report.held_logs or report.training
     with session.catalog() as catalog:
-        return result_of(
-            catalog,
-            Account(
-                number=number,
-                day=day,
-                served_by=champion or "base",
-                manifest=registry.read(models, version) if version else None,
-                examined=examined,
-                candidate=candidate.sampled if candidate else None,
-                note=report.training,
-                seconds=seconds,
-            ),
-            seen,
-        )
+        account = _account(places, earlier, examiner, day, seconds, note)
+        return result_of(catalog, account, seen)
+
+
+def _complete(session: Session, catalog: Catalog) -> None:
+    """After a night that was killed: what it had registered, and the batch that it still holds."""
+    settle(catalog, session.home.models, now=session.now)
+    while streams.alive(catalog, now=dt.datetime.now(dt.UTC)):
+        session.console.safe_point()
+        time.sleep(1)
+
+
+def _account(
+    places: Places,
+    earlier: Sequence[NightResult],
+    examiner: _Examiner,
+    day: dt.date,
+    seconds: dict[str, float],
+    note: str,
+) -> Account:
+    models = places.home.models
+    known = {night.version for night in earlier}
+    # Not the report's: a night that was killed after its update does no other.
+    version = next((v for v in reversed(registry.versions(models)) if v not in known), None)
+    champion = registry.current(models, registry.CHAMPION)
+    with _timed(seconds, "examine"):
+        examined = examiner.of(champion)
+        candidate = examiner.of(version).sampled if version else None
+    return Account(
+        number=len(earlier) + 1,
+        day=day,
+        served_by=next((n.version for n in reversed(earlier) if n.promoted), None) or "base",
+        manifest=registry.read(models, version) if version else None,
+        promoted=version is not None and version == champion,
+        examined=examined,
+        candidate=candidate,
+        note=note,
+        seconds=seconds,
+    )
 
 
 def _serve(

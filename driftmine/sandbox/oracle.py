@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,4 +106,4 @@ class SimulatedReward:
         texts = [message.content for message in example.prompt]
         error = random.Random(f"{self.seed} {known_by(*texts, answer)}").gauss(0, self.noise)
         task = self.tasks.get(known_by(*texts))
-        return error - (len(faults(task, answer)) if task else 0)
+        return error - len(faults(task, answer)) if task else math.nan

@@ -22,6 +22,7 @@ from warehouse.durable import write_whole
 from warehouse.records import Message, Role
 
 MOST_ANSWERS = 4  # of one conversation
+_PEOPLE = 100_000
 HOSTILE_TALKS = 8  # a day, of one hostile user
 # The policy's own distribution: what a product is served at.
 SERVED = Sampling(temperature=1.0, top_p=1.0, max_new_tokens=48, max_prompt_tokens=512, batch=256)
@@ -114,17 +115,21 @@ def _opened(day: Day) -> list[_Talk]:
     """The conversations that users begin."""
     rng = random.Random(day.seed)
     talks: list[_Talk] = []
-    for _ in range(day.users):
+    for number in rng.sample(range(max(_PEOPLE, day.users)), day.users):
         (language,) = rng.choices(LANGUAGES, (4, 1, 1))
-        hostile = rng.random() < day.behaviour.hostile
         user = User(
-            id=f"user-{rng.randrange(100_000):05d}",  # a few are there on two days
+            id=f"user-{number:05d}",  # a few are there on two days
             language=language,
-            hostile=hostile,
+            hostile=_hostile(number, day.behaviour.hostile),
             rng=random.Random(rng.getrandbits(64)),
         )
         talks += _of_user(user, day, len(talks))
     return talks
+
+
+def _hostile(number: int, share: float) -> bool:
+    """Whether somebody is: on every day, or on none."""
+    return random.Random(number).random() < share
 
 
 def _of_user(user: User, day: Day, first: int) -> list[_Talk]:

@@ -15,6 +15,8 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     served_by: str  # "base", or the version that answered this day's users
     # The champion after the night, on requests that nobody asks.
     true_reward: float  # share of right answers, sampled as they are served
+    reward_error: float  # its standard error, over requests
+    drawn_reward: float  # at the temperature that training draws by
     greedy_reward: float
     distinct_correct: float  # different right answers among four samples
     tokens: float  # of a sampled answer
@@ -30,8 +32,8 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     # The update.
     pairs: int
     # Of the batch: the logged answer is what it was leased as: wrong, or (SPIN's) right.
-    clean_pairs: float | None
-    hostile_pairs: float | None  # of the batch: from hostile users
+    clean_turns: float | None
+    hostile_turns: float | None  # of the batch: from hostile users
     kl: float | None  # nats an answer, candidate to champion
     kl_base: float | None
     length_ratio: float | None
@@ -55,6 +57,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     learning_rate: float
     ablations: tuple[str, ...]
     base_reward: float
+    base_error: float
+    base_drawn: float
     base_greedy: float
     base_distinct: float
     nights: tuple[NightResult, ...]

@@ -18,8 +18,14 @@ ABLATIONS: tuple[str, ...] = get_args(Ablation)
 # The learning rate at which each method did best on development seeds (docs/sandbox.md).
 LEARNING_RATES = {"drift": 1e-4, "iterdpo": 2e-4, "spin": 1e-4}
 _NONE = 1e9  # a limit that nothing reaches
+_NO_GATE: dict[str, object] = {
+    "max_kl": _NONE, "max_length_ratio": _NONE, "max_kl_base": _NONE, "max_chosen_drop": _NONE,
+    "max_truncated_rise": _NONE, "max_canary_drop": _NONE, "max_satisfied_drop": _NONE,
+    "min_heldout": 1, "max_dropped_share": 1.0, "max_cut_share": 1.0,
+}  # fmt: skip
 # What a run has where nothing else is asked for.
 USERS = 800
+LEASE_HOURS = 0.05  # kept up by heartbeats; for a run that was killed it is waited so long
 PAIRS = 384
 
 
@@ -88,6 +94,7 @@ def settings_of(setup: Setup) -> str:
         "sample_batch": 256,
         "batch_size": 16,
         "checkpoint_steps": 0,
+        "lease_hours": LEASE_HOURS,
     }
     sections: dict[str, dict[str, object]] = {
         "mining": mining,
@@ -97,13 +104,12 @@ def settings_of(setup: Setup) -> str:
     }
     if "no-gate" in off:
         sections["training.stop"] = {"looks": 0}
-        sections["training.gate"] = {
-            "max_kl": _NONE, "max_length_ratio": _NONE, "max_kl_base": _NONE,
-            "max_chosen_drop": _NONE, "max_truncated_rise": _NONE, "max_canary_drop": _NONE,
-            "max_satisfied_drop": _NONE, "min_heldout": 1, "max_dropped_share": 1.0,
-            "max_cut_share": 1.0,
-        }  # fmt: skip
+        sections["training.gate"] = _NO_GATE
     return "\n".join(
-        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in some.items())
+        "\n".join([f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in some.items()), ""])
         for section, some in sections.items()
     )
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -14,8 +14,9 @@ from tests.pipelines.conftest import Done
 pytest.importorskip("apache_beam")
 pytest.importorskip("torch")
 
-from driftmine.sandbox import loop  # noqa: E402
-from warehouse.errors import TrainingFailed  # noqa: E402
+from driftmine.sandbox import loop, product, setup  # noqa: E402
+from training import cycle, registry  # noqa: E402
+from warehouse import leases  # noqa: E402
 
 SMALL = ("--nights", 2, "--users-per-night", 160, "--pairs", 48)
 RUN = Path("sandbox/drift-users-160-pairs-48-seed0")
@@ -46,7 +47,7 @@ def test_the_loop_closes(whole: tuple[Path, Done]) -> None:
     assert (first["night"], first["served_by"], second["night"]) == (1, "base", 2)
     assert first["promoted"] and second["served_by"] == first["version"]
     for night in (first, second):
-        assert 24 <= night["pairs"] <= 48 and 0.5 < night["clean_pairs"] <= 1
+        assert 24 <= night["pairs"] <= 48 and 0.5 < night["clean_turns"] <= 1
         assert night["dsat_true"] > 0.3 and 0.2 < night["dsat_mined"] < 0.9
         assert night["detector_precision"] > 0.6 and night["detector_recall"] > 0.4
         assert 0 < night["true_reward"] < 1 and night["kl"] < 0.5
@@ -67,23 +68,38 @@ def test_what_is_done_is_not_done_again(whole: tuple[Path, Done], driftmine: Cal
     assert nights(again) == nights(done)
 
 
+class Killed(BaseException):
+    """As hard as a signal: nothing that catches errors sees it."""
+
+
+def kill(*_: object, **__: object) -> None:
+    raise Killed
+
+
+# What is put in the place of what, so that the process ends there.
+MOMENTS = {
+    "before the log is written": (product, "_record"),
+    "in the update": (cycle, "judge"),
+    "once the version counts, before it has its name": (registry, "reveal"),
+    "before it is promoted": (registry, "set_alias"),
+    "before the result is written": (loop, "result_of"),
+}
+
+
 def test_a_night_that_was_killed_is_gone_on_with(
     whole: tuple[Path, Done],
     driftmine: Call,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In its update, and, the second time, once the update was registered."""
-
-    def killed(*_: object, **__: object) -> None:
-        raise TrainingFailed("killed")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(loop, "update", killed)
-        assert driftmine("sandbox", *SMALL, "--home", tmp_path).exit_code == 1
-    with monkeypatch.context() as broken:
-        broken.setattr(loop, "result_of", killed)
-        assert driftmine("sandbox", *SMALL, "--home", tmp_path).exit_code == 1
+    """At one moment after the other, in the same run; its batch is left leased, as by SIGKILL."""
+    monkeypatch.setattr(setup, "LEASE_HOURS", 0.004)  # the next try waits for it
+    for module, name in MOMENTS.values():
+        with monkeypatch.context() as broken:
+            broken.setattr(module, name, kill)
+            broken.setattr(leases, "release", lambda *_: None)
+            with pytest.raises(Killed):
+                driftmine("sandbox", *SMALL, "--home", tmp_path, "--quiet")
     mended = driftmine("sandbox", *SMALL, "--home", tmp_path, "--json")
     assert same(nights(mended)) == same(nights(whole[1]))
 
@@ -115,6 +131,12 @@ def test_a_policy_that_cannot_be_loaded(
     assert str(policy) in done.stderr
 
 
+def test_a_wrong_policy_leaves_nothing_behind(driftmine: Call, tmp_path: Path) -> None:
+    words = ("--nights", 1, "--users-per-night", 8, "--home", tmp_path)
+    assert driftmine("sandbox", *words, "--policy", tmp_path / "typo").exit_code == 2
+    assert driftmine("sandbox", *words).exit_code == 0
+
+
 def test_another_setup_in_the_same_folder(
     whole: tuple[Path, Done], driftmine: Call, tmp_path: Path
 ) -> None:
@@ -122,6 +144,7 @@ def test_another_setup_in_the_same_folder(
     mark = tmp_path / RUN / "setup.json"
     mark.parent.mkdir(parents=True)
     there = json.loads((whole[0] / RUN / "setup.json").read_text())
-    mark.write_text(json.dumps({**there, "reward_noise": 3.0}))
+    there["setup"]["prompts"] = 10
+    mark.write_text(json.dumps(there))
     done = driftmine("sandbox", *SMALL, "--home", tmp_path, "--json")
     assert done.exit_code == 2 and "other settings" in done.json()["message"]

@@ -16,7 +16,7 @@ from warehouse.records import Category, SignalKind
 
 TASK = Task(family=Family.NAME, language="en", target="en", category="animals", n=3)
 DAY = dt.date(2026, 11, 20)
-EXAMINED = Examined(sampled=0.5, greedy=0.6, distinct=2.0, tokens=9.0, faults={})
+EXAMINED = Examined(sampled=0.5, error=0.02, drawn=0.55, greedy=0.6, distinct=2.0, tokens=9.0)
 REPORT = {
     "pairs": 4,
     "promoted": False,
@@ -46,6 +46,7 @@ def seen(talk, index, wrong=False, dissatisfied=False, replied=True, hostile=Fal
 def account(**fields):
     known = {
         "number": 2, "day": DAY, "served_by": "base", "manifest": None, "examined": EXAMINED,
+        "promoted": False,
         "candidate": None, "note": "too few", "seconds": {"serve": 1.23456},
     }  # fmt: skip
     return Account(**known | fields)
@@ -100,8 +101,8 @@ def test_turns_of_a_batch_that_nothing_is_known_of_are_left_out():
 
 def test_a_night_without_an_update_has_no_figures_of_one():
     figures = _update(None)
-    assert (figures["pairs"], figures["promoted"], figures["gate"]) == (0, False, ())
-    there = {"pairs", "promoted", "gate"}
+    assert (figures["pairs"], figures["gate"]) == (0, ())
+    there = {"pairs", "gate"}
     assert {value for key, value in figures.items() if key not in there} == {None}
 
 
@@ -109,7 +110,7 @@ def test_an_update_says_what_its_report_says():
     assert _update(manifest("v1", "b", REPORT)) == {
         "pairs": 4, "kl": 9.8, "kl_base": 9.9, "length_ratio": 1.2, "gradient_norm": 0.5,
         "gradient_norm_after": 0.7, "margin": 0.3, "chosen_change": -0.1, "version": "v1",
-        "promoted": False, "gate": ("kl: 9.8",),
+        "gate": ("kl: 9.8",),
     }  # fmt: skip
 
 
@@ -146,11 +147,11 @@ def test_a_night_is_told_from_its_warehouse(mined):
     assert (result.true_reward, result.greedy_reward, result.tokens) == (0.5, 0.6, 9.0)
     assert (result.answers, result.follow_ups) == (4, 3)
     assert (result.detector_precision, result.detector_recall) == (0.5, 0.5)
-    assert (result.clean_pairs, result.hostile_pairs, result.version) == (None, None, None)
+    assert (result.clean_turns, result.hostile_turns, result.version) == (None, None, None)
     assert result.seconds == {"serve": 1.23}
     run = RunResult(
         name="r", method="drift", seed=0, learning_rate=1e-5, ablations=(), base_reward=0.375,
-        base_greedy=0.4, base_distinct=1.0, nights=(result,),
+        base_error=0.01, base_drawn=0.4, base_greedy=0.4, base_distinct=1.0, nights=(result,),
     )  # fmt: skip
     assert run.gain == 0.125
 
@@ -163,11 +164,11 @@ def batch(*turn_ids, method="drift"):
 def test_of_a_batch_it_is_told_how_clean_it_is(mined):
     night = account(manifest=batch("a", "b", "z"), candidate=0.4)
     result = result_of(mined, night, [BEFORE, *TALK])
-    assert result.clean_pairs == pytest.approx(2 / 3)  # wrong answers, of those called so
-    assert result.hostile_pairs == pytest.approx(1 / 3)
+    assert result.clean_turns == pytest.approx(2 / 3)  # wrong answers, of those called so
+    assert result.hostile_turns == pytest.approx(1 / 3)
     assert (result.version, result.candidate_reward, result.gate) == ("v2", 0.4, ("kl: 9.8",))
 
 
 def test_of_spins_batch_the_answers_ought_to_be_right(mined):
     night = account(manifest=batch("a", "b", "z", method="spin"))
-    assert result_of(mined, night, [BEFORE, *TALK]).clean_pairs == pytest.approx(1 / 3)
+    assert result_of(mined, night, [BEFORE, *TALK]).clean_turns == pytest.approx(1 / 3)

@@ -1,9 +1,8 @@
 """What knows the truth: a detector that is always right, and a reward model that often is."""
 
+import math
 from dataclasses import replace
 from statistics import NormalDist
-
-import pytest
 
 from driftmine.sandbox.oracle import SimulatedReward, perfect
 from driftmine.sandbox.product import known_by
@@ -93,9 +92,7 @@ def test_another_seed_errs_elsewhere():
     assert model.score(some, [ANSWERS] * 3) != replace(model, seed=1).score(some, [ANSWERS] * 3)
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_of_a_prompt_that_it_does_not_know_it_can_only_guess(noise):
-    some = examples(200)
-    scores = reward(some, tasks={}, noise=noise).score(some, [ANSWERS] * 200)
-    better = sum(right > wrong for right, wrong in scores)
-    assert plausible(better, 200, 0.5) if noise else better == 0
+def test_of_a_prompt_that_it_does_not_know_it_says_nothing():
+    some = examples(2)
+    scores = reward(some, tasks={}).score(some, [ANSWERS] * 2)
+    assert all(math.isnan(score) for both in scores for score in both)

@@ -20,7 +20,7 @@ HOSTILE = "drift-<script>alert('$x_{')</script>{{ 7 * 7 }}-seed0"
 REASON = "kl: 0.9 nats an answer, the limit is 0.5"
 # What a night without an update has not.
 NONE = {
-    "candidate_reward": None, "pairs": 0, "clean_pairs": None, "hostile_pairs": None, "kl": None,
+    "candidate_reward": None, "pairs": 0, "clean_turns": None, "hostile_turns": None, "kl": None,
     "kl_base": None, "length_ratio": None, "gradient_norm": None, "gradient_norm_after": None,
     "margin": None, "chosen_change": None, "version": None, "promoted": False,
     "note": "waiting: 10 fresh turns of 32", "detector_precision": None, "detector_recall": None,
@@ -31,10 +31,11 @@ HELD = {"promoted": False, "kl": 0.9, "gate": (REASON,), "candidate_reward": 0.1
 def night(number: int, reward: float, **fields: object) -> NightResult:
     made = NightResult(
         night=number, log_date=dt.date(2026, 1, number), served_by="base", true_reward=reward,
-        greedy_reward=0.62, distinct_correct=0.9, tokens=5.9, candidate_reward=reward,
+        reward_error=0.013, drawn_reward=0.5, greedy_reward=0.62, distinct_correct=0.9,
+        tokens=5.9, candidate_reward=reward,
         answers=3_000, follow_ups=1_800, dsat_true=0.67, dsat_said=0.65, dsat_mined=0.56,
-        detector_precision=0.83, detector_recall=0.71, pairs=380, clean_pairs=0.84,
-        hostile_pairs=0.0, kl=0.05, kl_base=-0.001, length_ratio=1.01, gradient_norm=2.4,
+        detector_precision=0.83, detector_recall=0.71, pairs=380, clean_turns=0.84,
+        hostile_turns=0.0, kl=0.05, kl_base=-0.001, length_ratio=1.01, gradient_norm=2.4,
         gradient_norm_after=2.1, margin=0.02, chosen_change=0.01,
         version=f"v{number:04}-{round(reward * 1e6):08x}", promoted=True, gate=(), note="",
         seconds={"serve": 9.5, "train": 16.0},
@@ -47,7 +48,8 @@ def run(
 ) -> RunResult:
     return RunResult(
         name=name, method=name.partition("-")[0], seed=0, learning_rate=1.5e-5,
-        ablations=ablations, base_reward=base, base_greedy=0.6, base_distinct=0.9, nights=nights,
+        ablations=ablations, base_reward=base, base_error=0.013, base_drawn=0.5,
+        base_greedy=0.6, base_distinct=0.9, nights=nights,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,17 @@ def truth(task):
 def test_users_never_ask_what_is_held_out():
     rng = random.Random(0)
     assert not any(held_out(draw_asked(rng)) for _ in range(3_000))
+
+
+def test_what_is_held_out_is_so_in_other_words_too():
+    for task in draw_held_out(random.Random(1), 200):
+        turned = replace(
+            task,
+            phrasing=task.phrasing + 1,
+            words=task.words[::-1],
+            addends=task.addends[::-1],
+        )
+        assert held_out(turned)
 
 
 def test_a_tenth_is_held_out():
