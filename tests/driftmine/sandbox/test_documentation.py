@@ -123,7 +123,7 @@ def test_numbers_in_the_text():
     assert f"at most {MOST_ANSWERS} answers" in FLAT
     assert f"{HOSTILE_TALKS} conversations a day" in FLAT
     (prompts,) = (field.default for field in fields(Setup) if field.name == "prompts")
-    assert f"examined on {prompts} of them" in FLAT
+    assert f"examined on {prompts} requests of them" in FLAT
     assert "four categories there are eight words" in FLAT
     assert (len(CATEGORIES), WORDS) == (4, 8)
 
