@@ -153,7 +153,7 @@ def test_sigterm_ends_it_between_dates(world, monkeypatch) -> None:
     session, once = world.call(**OTHER), program._done
 
     def terminated(session, date, progress):
-        session.console._stopping = True
+        session.console._stopping.set()
         return once(session, date, progress)
 
     monkeypatch.setattr(program, "_done", terminated)
