@@ -78,23 +78,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment over the file (which arrives as init_settings), and nothing else."""
+        if issubclass(settings_cls, _FileAlone):
+            return (init_settings,)
         return _Environment(settings_cls), init_settings
 
 
 class _FileAlone(Settings):
     """What the file says, whatever the environment does."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The file."""
-        return (init_settings,)
 
 
 class _Environment(EnvSettingsSource):

@@ -20,6 +20,7 @@ from warehouse.records import Message, Role
 
 _PAD, _START, _END = "<|pad|>", "<|start|>", "<|end|>"
 _ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+MARKS = (_PAD, _START, _END, *_ROLES)
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
     "{% for message in messages %}"
@@ -89,11 +90,14 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     bytes_only = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     bytes_only.decoder = decoders.ByteLevel()
-    bytes_only.add_special_tokens(
-        [AddedToken(token, special=True) for token in (_PAD, _START, _END, *_ROLES)]
-    )
+    return for_chat(bytes_only)
+
+
+def for_chat(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """`tokenizer` with a token for each mark and role, and the chat template that sets them."""
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in MARKS])
     return PreTrainedTokenizerFast(
-        tokenizer_object=bytes_only,
+        tokenizer_object=tokenizer,
         pad_token=_PAD,
         bos_token=_START,
         eos_token=_END,

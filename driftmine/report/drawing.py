@@ -7,10 +7,12 @@ system, play no part.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from warehouse.durable import write_whole
 from warehouse.errors import MissingExtra
 
 # The report page's colours, on white.
@@ -71,3 +73,13 @@ def loaded() -> Iterator[tuple[Any, Any]]:
         ) from error
     with matplotlib.rc_context(STYLE):
         yield Figure, FigureCanvasAgg
+
+
+def keep(folder: Path, names: Sequence[str], drawn: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Write plots into `folder`, made where it is missing; of `names` the others go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in {*names} - {*drawn}:
+        (folder / f"{name}.png").unlink(missing_ok=True)
+    for name, png in drawn.items():
+        write_whole(folder / f"{name}.png", png)
+    return tuple(str(folder / f"{name}.png") for name in drawn)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from driftmine import render_detector as tables
-from driftmine.report import plots
+from driftmine.report import drawing, plots
 from driftmine.report.jinja import environment
 from mining.evaluate import Evaluation
 from mining.scored import Scored
@@ -39,17 +39,12 @@ def write_evaluation(
         drawn, missing = plots.draw(found, scored), ""
     except MissingExtra as error:
         drawn, missing = {}, str(error)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in plots.NAMES:
-        if name in drawn:
-            write_whole(folder / f"{name}.png", drawn[name])
-        else:
-            (folder / f"{name}.png").unlink(missing_ok=True)
+    files = drawing.keep(folder, plots.NAMES, drawn)
     page = folder / PAGE
     write_whole(page, render(found, drawn, missing, file=file, now=now).encode())
     return Written(
         report=str(page),
-        plots=tuple(str(folder / f"{name}.png") for name in drawn),
+        plots=files,
         no_plots=missing,
     )
 

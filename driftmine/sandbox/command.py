@@ -18,6 +18,7 @@ from driftmine.sandbox.page import Written, write
 from driftmine.sandbox.results import NightResult, RunResult
 from driftmine.sandbox.setup import Setup
 from driftmine.session import Session, need_extra
+from warehouse.errors import PolicyUnusable
 
 
 def sandbox(session: Session, asked: Asked) -> int:
@@ -28,6 +29,8 @@ def sandbox(session: Session, asked: Asked) -> int:
     """
     need_extra("etl", "apache_beam")
     need_extra("train", "torch")
+    if asked.policy and not Path(asked.policy).expanduser().is_dir():
+        raise PolicyUnusable(f"--policy {asked.policy}: there is no such folder. Name a policy's.")
     root = session.home.root / "sandbox"
     with as_file(files("driftmine.sandbox") / "data" / "policy") as shipped:
         done = _runs(session, asked.setups(str(shipped)), root)

@@ -115,7 +115,7 @@ def _night(
     seconds |= {name: took for name, took in report.seconds.items() if name != "total"}
     note = report.held_logs or report.training
     with session.catalog() as catalog:
-        account = _account(places, earlier, examiner, day, seconds, note)
+        account = _account(places, earlier, champion, examiner, seconds, note)
         return result_of(catalog, account, seen)
 
 
@@ -130,8 +130,8 @@ def _complete(session: Session, catalog: Catalog) -> None:
 def _account(
     places: Places,
     earlier: Sequence[NightResult],
+    served_by: str | None,
     examiner: _Examiner,
-    day: dt.date,
     seconds: dict[str, float],
     note: str,
 ) -> Account:
@@ -145,8 +145,8 @@ def _account(
         candidate = examiner.of(version).sampled if version else None
     return Account(
         number=len(earlier) + 1,
-        day=day,
-        served_by=next((n.version for n in reversed(earlier) if n.promoted), None) or "base",
+        day=day_of(len(earlier) + 1),
+        served_by=served_by or "base",
         manifest=registry.read(models, version) if version else None,
         promoted=version is not None and version == champion,
         examined=examined,

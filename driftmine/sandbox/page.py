@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from driftmine.report import drawing
 from driftmine.report.jinja import environment
 from driftmine.report.updates import shaped
 from driftmine.sandbox import plots
@@ -39,17 +40,12 @@ def write(folder: Path, done: Sequence[RunResult], now: dt.datetime) -> Written:
         drawn, missing = plots.draw(grouped(done)), ""
     except MissingExtra as error:
         drawn, missing = {}, str(error)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in plots.NAMES:
-        if name in drawn:
-            write_whole(folder / f"{name}.png", drawn[name])
-        else:
-            (folder / f"{name}.png").unlink(missing_ok=True)
+    files = drawing.keep(folder, plots.NAMES, drawn)
     page = folder / PAGE
     write_whole(page, render(folder, done, drawn, missing, now).encode())
     return Written(
         page=str(page),
-        plots=tuple(str(folder / f"{name}.png") for name in drawn),
+        plots=files,
         no_plots=missing,
     )
 

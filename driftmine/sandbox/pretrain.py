@@ -20,11 +20,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from driftmine.sandbox.lessons import Lesson, lesson
 from training.pairs import GUIDANCE
 from training.policy import Policy, quiet
-from training.tiny import CHAT_TEMPLATE
+from training.tiny import MARKS, for_chat
 from warehouse.records import Message, Role
 
-_PAD, _START, _END = "<|pad|>", "<|start|>", "<|end|>"
-_ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
 VOCABULARY = 1280
 BATCH = 32
 STEPS = 12_000
@@ -69,24 +67,14 @@ def bpe_tokenizer(rng: random.Random, sample: int = 20_000) -> PreTrainedTokeniz
     tokenizer.train_from_iterator(
         (text for _ in range(sample) for text in lesson(rng)),
         trainers.BpeTrainer(
-            vocab_size=VOCABULARY - 4 - len(_ROLES),
+            vocab_size=VOCABULARY - 1 - len(MARKS),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         ),
     )
     # One token: it stands in every prompt that DRIFT draws by, and always says the same.
     tokenizer.add_tokens([AddedToken(GUIDANCE, special=False)])
-    tokenizer.add_special_tokens(
-        [AddedToken(token, special=True) for token in (_PAD, _START, _END, *_ROLES)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=_PAD,
-        bos_token=_START,
-        eos_token=_END,
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-    )
+    return for_chat(tokenizer)
 
 
 def _train(policy: Policy, rng: random.Random, steps: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from driftmine.sandbox.users import Behaviour
@@ -60,10 +60,6 @@ class Setup:
         if self.reward_noise is not None:
             own.append(f"reward-noise-{self.reward_noise:g}")
         return "-".join((self.method, *self.ablations, *own, f"seed{self.seed}"))
-
-    def without(self, ablation: Ablation) -> Setup:
-        """This run with one thing taken away."""
-        return replace(self, ablations=(*self.ablations, ablation))
 
 
 def settings_of(setup: Setup) -> str:
