@@ -146,11 +146,6 @@ class Assembler:
         }
         said = zip(raw.turns, roles, redacted.texts, languages, chains, times, strict=True)
         turns = list(_turns(said, same))
-        prompts = [
-            SystemPrompt(prompt_hash=turn.prompt_hash, content=text)
-            for turn, text in zip(turns, redacted.texts, strict=True)
-            if turn.prompt_hash is not None
-        ]
         facts = ConversationFacts(
             **same,
             messages=len(turns),
@@ -162,7 +157,7 @@ class Assembler:
             sketch=self._sketcher.bands([t.content for t in turns if t.role is Role.USER]),
             chain=turns[-1].chain,
         )
-        return Assembled(turns, facts, prompts)
+        return Assembled(turns, facts, _prompts(turns, redacted.texts))
 
     def _pair(
         self, raw: RawPair, roles: Sequence[Role], key: str | None, line: Line, origin: Origin
@@ -254,6 +249,15 @@ def _turns(
             flagged=normalize.flag(turn.flagged),
             chain=int.from_bytes(so_far),
         )
+
+
+def _prompts(turns: Sequence[Turn], texts: Sequence[str]) -> list[SystemPrompt]:
+    """What the system messages among `turns` say, whose own content is a hash."""
+    return [
+        SystemPrompt(prompt_hash=turn.prompt_hash, content=text)
+        for turn, text in zip(turns, texts, strict=True)
+        if turn.prompt_hash is not None
+    ]
 
 
 def _redactions(redacted: Redacted) -> tuple[Redaction, ...]:

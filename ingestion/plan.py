@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,17 +95,8 @@ def plan(
         mapping=options.mapping,
     )
     former = _former(catalog, logs, job)
-    places = former | {(log_date, log.name) for log in logs}
-    held = _generations(catalog, places)
-    run_id = publish.run_id(
-        "ingest",
-        # Another version may make other rows of the same logs.
-        version("driftmine"),
-        *(f"{log.name} {log.sha256}" for log in logs),
-        # So that a log put back to what it was before is another run.
-        *(f"{part.log_date} {part.part} {held[part]}" for part in sorted(held)),
-        _fingerprint(options, job, assembly),
-    )
+    held = _generations(catalog, former | {(log_date, log.name) for log in logs})
+    run_id = _run_id(logs, held, _fingerprint(options, job, assembly))
     return Run(
         catalog=catalog,
         run_id=run_id,
@@ -151,6 +142,18 @@ def _generations(catalog: Catalog, places: Collection[tuple[dt.date, str]]) -> d
     }
     wanted = [Partition("conversations", night, name) for night, name in places]
     return {partition: seen.get(partition, 0) for partition in wanted}
+
+
+def _run_id(logs: Sequence[LogFile], held: Mapping[Partition, int], fingerprint: str) -> str:
+    return publish.run_id(
+        "ingest",
+        # Another version may make other rows of the same logs.
+        version("driftmine"),
+        *(f"{log.name} {log.sha256}" for log in logs),
+        # So that a log put back to what it was before is another run.
+        *(f"{part.log_date} {part.part} {held[part]}" for part in sorted(held)),
+        fingerprint,
+    )
 
 
 def _fingerprint(options: IngestionOptions, job: Job, assembly: Assembly) -> str:

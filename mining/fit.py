@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -66,9 +67,8 @@ def fit(
     weights = classifier.dumps()
     truth, p = first.truth.astype(np.float64), first.p if second is None else second.p
     thresholds = choose_thresholds(truth, p)
-    card = Card(
+    card = _versioned(
         name=name or out.resolve().name,
-        version="",
         labels=tuple(Category),
         lexicon=lexicon.digest,
         weights=digest(weights),
@@ -81,14 +81,21 @@ def fit(
         limits=LIMITS,
         encoder=None if second is None else second.card,
     )
-    # Of everything that a verdict depends on: verdicts of two versions are never mixed.
-    version = f"{FORMAT}.{digest(msgspec.json.encode(card))[:8]}"
-    card = msgspec.structs.replace(card, version=version)
     _write(out, card, weights, second)
     if scores is not None:
         found = _out_of_fold(files, rows, first, second)
         write_whole(scores, msgspec.json.Encoder().encode_lines(found))
     return card
+
+
+def _versioned(**fields: Any) -> Card:
+    """A card whose version is a digest of everything that a verdict depends on.
+
+    So verdicts of two versions are never mixed.
+    """
+    card = Card(version="", **fields)
+    version = f"{FORMAT}.{digest(msgspec.json.encode(card))[:8]}"
+    return msgspec.structs.replace(card, version=version)
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[str], list[Labelled]]:

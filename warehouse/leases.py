@@ -102,14 +102,7 @@ def acquire(
             seeds=items.get(ItemKind.SEED, ()),
         )
         _insert(connection, lease)
-        batch_rows.hold(
-            connection,
-            [
-                (stream, id_of(item), lease.batch_id, kind)
-                for kind, held in lease.items.items()
-                for item in held
-            ],
-        )
+        _hold(connection, lease)
     return lease
 
 
@@ -250,6 +243,15 @@ def _insert(connection: Connection, lease: Lease) -> None:
     names = ("batch_id", "stream", "token", "snapshot", "created_at", "expires_at", "reuses")
     row = {name: getattr(lease, name) for name in names}
     connection.execute(insert(batches).values(row | {"state": "leased"}))
+
+
+def _hold(connection: Connection, lease: Lease) -> None:
+    held = [
+        (lease.stream, id_of(item), lease.batch_id, kind)
+        for kind, items in lease.items.items()
+        for item in items
+    ]
+    batch_rows.hold(connection, held)
 
 
 def _is_held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
