@@ -32,7 +32,7 @@ class Account:
     promoted: bool  # whether that is the champion after it
     examined: Examined  # the champion after it
     candidate: float | None  # true reward of that version
-    note: str
+    note: str  # of logs that were held back, or why there was no update
     seconds: dict[str, float]
 
 
@@ -67,7 +67,7 @@ def result_of(catalog: Catalog, night: Account, seen: Sequence[Seen]) -> NightRe
         hostile_turns=_share([one.hostile for one in trained]),
         **_update(night.manifest),
         promoted=night.promoted,
-        note="" if night.manifest else night.note,
+        note=night.note,
         seconds={name: round(took, 2) for name, took in night.seconds.items()},
     )
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from driftmine.home import Home
-from driftmine.nightly import Parts, nightly
+from driftmine.nightly import NightReport, Parts, nightly
 from driftmine.sandbox import oracle
 from driftmine.sandbox.account import Account, result_of
 from driftmine.sandbox.examine import Examined, examine
@@ -113,9 +113,8 @@ def _night(
         parts=_parts(setup, seen),
     )
     seconds |= {name: took for name, took in report.seconds.items() if name != "total"}
-    note = report.held_logs or report.training
     with session.catalog() as catalog:
-        account = _account(places, earlier, champion, examiner, seconds, note)
+        account = _account(places, earlier, champion, examiner, seconds, report)
         return result_of(catalog, account, seen)
 
 
@@ -133,7 +132,7 @@ def _account(
     served_by: str | None,
     examiner: _Examiner,
     seconds: dict[str, float],
-    note: str,
+    report: NightReport,
 ) -> Account:
     models = places.home.models
     known = {night.version for night in earlier}
@@ -151,7 +150,7 @@ def _account(
         promoted=version is not None and version == champion,
         examined=examined,
         candidate=candidate,
-        note=note,
+        note=report.held_logs or ("" if version else report.training),
         seconds=seconds,
     )
 

@@ -73,8 +73,8 @@ def _outcome(night: NightResult) -> str:
 
 
 def _why(night: NightResult) -> str:
-    """Why nothing was promoted."""
-    return "" if night.promoted else "; ".join(night.gate) or night.note
+    """Why nothing was promoted, and which logs were held back."""
+    return "; ".join(filter(None, (*night.gate, night.note)))
 
 
 def _percent(share: float) -> str:

@@ -44,7 +44,7 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     promoted: bool
     gate: tuple[str, ...]  # why the candidate was held
-    note: str  # why there was no update; ""
+    note: str  # of logs that were held back, or why there was no update; ""
     seconds: dict[str, float]  # serve, ingest, mine, train, report, examine
 
 

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from driftmine.sandbox import lines, plots
+from driftmine.sandbox import lines, plots, render
 from driftmine.sandbox.groups import gate_of, grouped, headline
 from driftmine.sandbox.page import write
 from driftmine.sandbox.results import NightResult, RunResult
@@ -120,6 +121,17 @@ def test_without_matplotlib_there_are_all_the_numbers(tmp_path: Path) -> None:
     assert "<img" not in page
     assert "2026-02-01 03:30 UTC" in page
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.usefixtures("without")
+def test_logs_that_were_held_back_are_named_though_a_version_was_promoted(tmp_path: Path) -> None:
+    held = "2026-01-01.jsonl: 3 of 10 records cannot be read"
+    done = (run("drift-seed0", night(1, 0.4, note=held)),)
+    written = write(tmp_path, done, NOW)
+    assert held in Path(written.page).read_text()
+    console = Console(width=100, record=True)
+    console.print(render.table(done, written))
+    assert f"night 1: {held}" in console.export_text()
 
 
 @pytest.mark.usefixtures("without")
