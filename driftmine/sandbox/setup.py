@@ -75,7 +75,24 @@ def settings_of(setup: Setup) -> str:
     }
     if "no-threshold" in off:
         mining["trainable_threshold"] = 0.0
-    training: dict[str, object] = {
+    sections: dict[str, dict[str, object]] = {
+        "mining": mining,
+        "training": _training(setup),
+        "training.selection": {"per_user": 3 if caps else 0, "per_cluster": 2 if caps else 0},
+        "training.evaluation": {"heldout_turns": 64, "canaries": 64, "answers": 4},
+    }
+    if "no-gate" in off:
+        sections["training.stop"] = {"looks": 0}
+        sections["training.gate"] = _NO_GATE
+    return "\n".join(
+        "\n".join([f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in some.items()), ""])
+        for section, some in sections.items()
+    )
+
+
+def _training(setup: Setup) -> dict[str, object]:
+    off = setup.ablations
+    return {
         "policy": setup.policy,
         "method": setup.method,
         "guided": "unguided" not in off,
@@ -92,19 +109,6 @@ def settings_of(setup: Setup) -> str:
         "checkpoint_steps": 0,
         "lease_hours": LEASE_HOURS,
     }
-    sections: dict[str, dict[str, object]] = {
-        "mining": mining,
-        "training": training,
-        "training.selection": {"per_user": 3 if caps else 0, "per_cluster": 2 if caps else 0},
-        "training.evaluation": {"heldout_turns": 64, "canaries": 64, "answers": 4},
-    }
-    if "no-gate" in off:
-        sections["training.stop"] = {"looks": 0}
-        sections["training.gate"] = _NO_GATE
-    return "\n".join(
-        "\n".join([f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in some.items()), ""])
-        for section, some in sections.items()
-    )
 
 
 def _toml(value: object) -> str:
