@@ -105,6 +105,7 @@ def table(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         "gain, by seed",
         "drawn, base and end",
         "greedy, base and end",
+        "told, base and end",
         "mined DSAT by night",
         "P",
         "R",
@@ -124,7 +125,7 @@ def _row(runs: Sequence[dict[str, Any]], nights: int) -> Iterator[str]:
         yield _mean([night["true_reward"] for night in some])
     gains = [run["nights"][-1]["true_reward"] - run["base_reward"] for run in runs]
     yield ", ".join(f"{gain:+.3f}" for gain in gains)
-    for field in ("drawn", "greedy"):
+    for field in ("drawn", "greedy", "told"):
         base = fmean(run[f"base_{field}"] for run in runs)
         yield f"{base:.3f} → {_mean([night[f'{field}_reward'] for night in by_night[-1]])}"
     yield " → ".join(f"{fmean(n['dsat_mined'] for n in some):.3f}" for some in by_night)

@@ -59,6 +59,7 @@ def result_of(catalog: Catalog, night: Account, seen: Sequence[Seen]) -> NightRe
         reward_error=night.examined.error,
         drawn_reward=night.examined.drawn,
         greedy_reward=night.examined.greedy,
+        told_reward=night.examined.told,
         distinct_correct=night.examined.distinct,
         tokens=night.examined.tokens,
         candidate_reward=night.candidate,

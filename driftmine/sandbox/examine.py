@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
@@ -10,6 +11,9 @@ from statistics import fmean, pstdev
 from driftmine.sandbox.product import SERVED
 from driftmine.sandbox.tasks import Task
 from driftmine.sandbox.truth import faults
+from driftmine.sandbox.users import User, complaint
+from training.examples import Example
+from training.methods import guided_prompt
 from training.options import TrainingOptions
 from training.samplers.base import Sample, Sampler
 from warehouse.records import Message, Role
@@ -30,6 +34,7 @@ class Examined:
     error: float  # standard error of `sampled`, over requests
     drawn: float  # share of right answers at the temperature that training draws by
     greedy: float  # share of right answers, each token the likeliest
+    told: float | None  # the same where a user has said what was wrong; None: nothing was
     distinct: float  # different right answers among SAMPLES to one request
     tokens: float  # of a sampled answer
 
@@ -37,15 +42,15 @@ class Examined:
 def examine(sampler: Sampler, tasks: Sequence[Task], seed: int) -> Examined:
     """Let the policy behind `sampler` answer every task, `SAMPLES` times and once greedily."""
     asked = [(Message(role=Role.USER, content=task.request),) for task in tasks]
-    drawn = sampler.sample(asked * SAMPLES, SERVED, seed)
+    served = sampler.sample(asked * SAMPLES, SERVED, seed)
     colder = sampler.sample(asked * SAMPLES, _DRAWN, seed)
     surest = sampler.sample(asked, _GREEDY, seed)
     whole = list(tasks) * SAMPLES
-    broken = [faults(task, one.text) for task, one in zip(whole, drawn, strict=True)]
+    broken = [faults(task, one.text) for task, one in zip(whole, served, strict=True)]
     n = len(tasks)
     shares = [fmean(not wrong for wrong in broken[i::n]) for i in range(n)]
     right = [
-        {one.text for one, wrong in zip(drawn[i::n], broken[i::n], strict=True) if not wrong}
+        {one.text for one, wrong in zip(served[i::n], broken[i::n], strict=True) if not wrong}
         for i in range(n)
     ]
     return Examined(
@@ -53,9 +58,32 @@ def examine(sampler: Sampler, tasks: Sequence[Task], seed: int) -> Examined:
         error=pstdev(shares) / math.sqrt(n),
         drawn=fmean(_right(task, one) for task, one in zip(whole, colder, strict=True)),
         greedy=fmean(_right(task, one) for task, one in zip(tasks, surest, strict=True)),
+        told=_told(sampler, tasks, served[:n], seed),
         distinct=fmean(len(texts) for texts in right),
-        tokens=fmean(len(one.tokens) for one in drawn),
+        tokens=fmean(len(one.tokens) for one in served),
     )
+
+
+def _told(
+    sampler: Sampler, tasks: Sequence[Task], served: Sequence[Sample], seed: int
+) -> float | None:
+    """Right answers among second ones, drawn as DRIFT draws what it chooses."""
+    rng = random.Random(seed)
+    wrong, prompts = [], []
+    for task, one in zip(tasks, served, strict=True):
+        broken = tuple(sorted(faults(task, one.text)))
+        if not broken:
+            continue
+        user = User(id="examiner", language=task.language, hostile=False, rng=rng)
+        _, feedback = complaint(user, task, broken)
+        asked = (Message(role=Role.USER, content=task.request),)
+        said = Example(turn_id="", prompt=asked, rejected=one.text, feedback=feedback)
+        wrong.append(task)
+        prompts.append(guided_prompt(said))
+    if not wrong:
+        return None
+    again = sampler.sample(prompts, _DRAWN, seed)
+    return fmean(_right(task, one) for task, one in zip(wrong, again, strict=True))
 
 
 def _right(task: Task, sample: Sample) -> bool:

@@ -74,6 +74,7 @@ def run(
         base_error=base.error,
         base_drawn=base.drawn,
         base_greedy=base.greedy,
+        base_told=base.told,
         base_distinct=base.distinct,
         nights=tuple(nights),
     )

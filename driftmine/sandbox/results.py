@@ -18,6 +18,8 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     reward_error: float  # its standard error, over requests
     drawn_reward: float  # at the temperature that training draws by
     greedy_reward: float
+    # Drawn again where a user has said what was wrong: what DRIFT's chosen answers are worth.
+    told_reward: float | None
     distinct_correct: float  # different right answers among four samples
     tokens: float  # of a sampled answer
     candidate_reward: float | None  # of the version that was trained, held or not; sampled
@@ -60,6 +62,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     base_error: float
     base_drawn: float
     base_greedy: float
+    base_told: float | None
     base_distinct: float
     nights: tuple[NightResult, ...]
 

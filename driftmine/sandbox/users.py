@@ -94,7 +94,7 @@ def read(
         stays = 1.0 if user.hostile else behaviour.reacts * behaviour.patience**complaints
         if rng.random() >= stays:
             return Reading(broken=broken, dissatisfied=True, said=None), None
-        kind, text = _complaint(user, task, broken)
+        kind, text = complaint(user, task, broken)
         reading = Reading(broken=broken, dissatisfied=True, said=kind)
         return reading, Reply(text=text, task=task, goes_on=True)
     content, reply = _content(user, task, behaviour)
@@ -109,7 +109,8 @@ def _dissatisfied(user: User, wrong: bool, behaviour: Behaviour) -> bool:
     return user.rng.random() < behaviour.false_complaints
 
 
-def _complaint(user: User, task: Task, broken: tuple[Fault, ...]) -> tuple[Kind, str]:
+def complaint(user: User, task: Task, broken: tuple[Fault, ...]) -> tuple[Kind, str]:
+    """What a dissatisfied user says of an answer with these faults."""
     rng = user.rng
     seen = rng.choice(broken) if broken else None
     if user.hostile:  # names faults that are not there

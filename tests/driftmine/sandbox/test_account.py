@@ -16,7 +16,9 @@ from warehouse.records import Category, SignalKind
 
 TASK = Task(family=Family.NAME, language="en", target="en", category="animals", n=3)
 DAY = dt.date(2026, 11, 20)
-EXAMINED = Examined(sampled=0.5, error=0.02, drawn=0.55, greedy=0.6, distinct=2.0, tokens=9.0)
+EXAMINED = Examined(
+    sampled=0.5, error=0.02, drawn=0.55, greedy=0.6, told=0.7, distinct=2.0, tokens=9.0
+)
 REPORT = {
     "pairs": 4,
     "promoted": False,
@@ -151,7 +153,8 @@ def test_a_night_is_told_from_its_warehouse(mined):
     assert result.seconds == {"serve": 1.23}
     run = RunResult(
         name="r", method="drift", seed=0, learning_rate=1e-5, ablations=(), base_reward=0.375,
-        base_error=0.01, base_drawn=0.4, base_greedy=0.4, base_distinct=1.0, nights=(result,),
+        base_error=0.01, base_drawn=0.4, base_greedy=0.4, base_told=0.5, base_distinct=1.0,
+        nights=(result,),
     )  # fmt: skip
     assert run.gain == 0.125
 

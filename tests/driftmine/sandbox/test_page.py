@@ -32,8 +32,8 @@ HELD = {"promoted": False, "kl": 0.9, "gate": (REASON,), "candidate_reward": 0.1
 def night(number: int, reward: float, **fields: object) -> NightResult:
     made = NightResult(
         night=number, log_date=dt.date(2026, 1, number), served_by="base", true_reward=reward,
-        reward_error=0.013, drawn_reward=0.5, greedy_reward=0.62, distinct_correct=0.9,
-        tokens=5.9, candidate_reward=reward,
+        reward_error=0.013, drawn_reward=0.5, greedy_reward=0.62, told_reward=0.7,
+        distinct_correct=0.9, tokens=5.9, candidate_reward=reward,
         answers=3_000, follow_ups=1_800, dsat_true=0.67, dsat_said=0.65, dsat_mined=0.56,
         detector_precision=0.83, detector_recall=0.71, pairs=380, clean_turns=0.84,
         hostile_turns=0.0, kl=0.05, kl_base=-0.001, length_ratio=1.01, gradient_norm=2.4,
@@ -50,7 +50,7 @@ def run(
     return RunResult(
         name=name, method=name.partition("-")[0], seed=0, learning_rate=1.5e-5,
         ablations=ablations, base_reward=base, base_error=0.013, base_drawn=0.5,
-        base_greedy=0.6, base_distinct=0.9, nights=nights,
+        base_greedy=0.6, base_told=0.7, base_distinct=0.9, nights=nights,
     )  # fmt: skip
 
 
