@@ -3,7 +3,8 @@
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ingestion.logs.places import find
 from ingestion.options import IngestionOptions
 from mining.job import mine
 from mining.options import MiningOptions
+from tests.databases import Postgres, Sqlite
 from warehouse.catalog import Catalog
 from warehouse.query import connect, generations
 from warehouse.schema import TABLES
@@ -65,6 +67,12 @@ class World:
             options=IngestionOptions(**options), user_key=self.session.home.user_key(), now=NOW,
         )  # fmt: skip
 
+    def fill(self) -> None:
+        """Three nights with a log each, ingested and mined."""
+        for night in NIGHTS:
+            self.ingest(night, self.log(f"{night.day}.jsonl", f"{night.day}a", f"{night.day}b"))
+            self.mine(night)
+
     def mine(self, night: dt.date) -> None:
         mine(self.catalog, log_date=night, options=MiningOptions(), now=NOW)
 
@@ -102,13 +110,44 @@ class World:
         return [f"{night.day} {name}" for night, name in found]
 
 
+@pytest.fixture(scope="session")
+def three_nights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A folder that a test may change, and the next finds as it was: nights take seconds to make.
+
+    Always the same one, because a warehouse knows its logs by their whole names.
+    """
+    folder = tmp_path_factory.mktemp("three-nights")
+    live, kept = folder / "live", folder / "kept"
+
+    def again() -> Path:
+        if kept.exists():
+            shutil.rmtree(live)
+            shutil.copytree(kept, live)
+            return live
+        live.mkdir()
+        world = World(live, None)
+        world.fill()
+        world.catalog.close()
+        shutil.copytree(live, kept)
+        return live
+
+    return again
+
+
 @pytest.fixture
-def world(tmp_path: Path, capsys: pytest.CaptureFixture, databases, monkeypatch):
+def world(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    databases: Sqlite | Postgres,
+    three_nights: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
     """Three nights that were ingested and mined."""
     monkeypatch.setenv("DRIFTMINE_WAREHOUSE__CATALOG_URL", databases.new())
-    world = World(tmp_path, capsys)
-    for night in NIGHTS:
-        world.ingest(night, world.log(f"{night.day}.jsonl", f"{night.day}a", f"{night.day}b"))
-        world.mine(night)
+    if isinstance(databases, Sqlite):
+        world = World(three_nights(), capsys)
+    else:
+        world = World(tmp_path, capsys)
+        world.fill()
     yield world
     world.catalog.close()
