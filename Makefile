@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: nightly test chaos test-gpu test-duckdb postgres check bench bench-detector default-detector sandbox sandbox-policy clean
+.PHONY: nightly test chaos test-gpu test-duckdb test-bench postgres check bench bench-detector default-detector sandbox sandbox-policy clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -17,7 +17,7 @@ sandbox: $(INSTALLED) ## watch the loop work: simulated users, a tiny policy, th
 	$(BIN)/driftmine sandbox --home build/sandbox
 
 test: $(INSTALLED) ## set up, then run the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 chaos: $(INSTALLED) ## kill the warehouse's work at every step and 200 times at random; any order of it
 	$(BIN)/python -m pytest -m chaos -n auto --dist load
@@ -28,6 +28,9 @@ test-gpu: $(INSTALLED) ## what only a GPU can show, and speed on it (random weig
 
 test-duckdb: $(INSTALLED) ## read the warehouse with an older DuckDB, which pip fetches
 	$(BIN)/python -m pytest -m other_duckdb tests/warehouse
+
+test-bench: $(INSTALLED) ## run the commands in bench/ on little, so that they stay whole
+	$(BIN)/python -m pytest -m bench -n auto --dist load
 
 postgres: ## install PostgreSQL's server (Debian, Ubuntu; as root), for the tests that need one
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
@@ -63,7 +66,7 @@ default-detector: $(ENCODER)/model.safetensors ## train the detector that is shi
 	$(BIN)/driftmine detector train $(OWN) $(wildcard $(DATA)/dsat-labelled-*.jsonl) \
 		--encoder $(ENCODER) --out mining/models/default
 
-sandbox-policy: $(INSTALLED) ## pre-train the sandbox's policy anew (a quarter of an hour of one core)
+sandbox-policy: $(INSTALLED) ## pre-train the sandbox's policy anew (half an hour of one core)
 	OMP_NUM_THREADS=1 $(BIN)/python -m driftmine.sandbox.pretrain driftmine/sandbox/data/policy
 
 # torch comes from constraints.txt as a CPU build where one is at hand; for a GPU see README.md.

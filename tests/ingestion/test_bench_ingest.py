@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.bench
 SCRIPT = Path(__file__).parents[2] / "bench" / "ingest.py"
 
 

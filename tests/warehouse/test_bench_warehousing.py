@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.bench
 pytest.importorskip("pyiceberg", reason="needs the extra `bench`")
 pytest.importorskip("deltalake", reason="needs the extra `bench`")
 
