@@ -1,6 +1,6 @@
 """The sandbox's policy: a Llama of 0.57 million parameters that answers `tasks` by `habits`.
 
-`make sandbox-policy` pre-trains it, in a quarter of an hour of one core; `data/policy` holds what
+`make sandbox-policy` pre-trains it, in half an hour of one core; `data/policy` holds what
 came of it.
 """
 
@@ -25,7 +25,7 @@ from warehouse.records import Message, Role
 
 VOCABULARY = 1280
 BATCH = 32
-STEPS = 12_000
+STEPS = 20_000
 POOL = 16  # batches that are drawn together and sorted by length
 PEAK = 3e-3  # learning rate, reached after a twentieth of the steps, 0 at the end
 
