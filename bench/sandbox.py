@@ -33,10 +33,14 @@ METHODS = {
     "iterdpo, reward model": RANKED,
     "spin": ("--method", "spin"),
 }
-RATES = (2.5e-5, 5e-5, 1e-4, 2e-4, 4e-4)  # of every method
+RATES = (5e-5, 1e-4, 2e-4, 3e-4, 4e-4)  # of every method
+# Where its own best rate is not the method's (LEARNING_RATES in driftmine/sandbox/setup.py).
+OWN_RATE = {"iterdpo, reward model": ("--lr", "4e-4")}
 COLLAPSE = 4e-4
 HOSTILE = 0.2
-ABLATIONS = ("unguided", "from-base", "perfect-detector", "no-gate", "no-threshold")
+ABLATIONS = (
+    "off-request", "unguided", "from-base", "perfect-detector", "no-gate", "no-threshold",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ def cases(what: str) -> list[Case]:
     rate = f"{COLLAPSE:g}"
     match what:
         case "methods":
-            return [Case(name, words) for name, words in METHODS.items()]
+            return [
+                Case(name, (*words, *OWN_RATE.get(name, ()))) for name, words in METHODS.items()
+            ]
         case "rates":
             return [
                 Case(

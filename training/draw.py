@@ -12,6 +12,7 @@ from training.pairs import Filtered, PairSet, collect
 from training.policy import Policy
 from training.samplers.base import FinishReason, Sample, Sampler, Sampling
 from training.scorers.base import Scorer
+from training.scorers.feedback import FeedbackScorer
 from warehouse.records import PreferencePair
 
 
@@ -79,8 +80,11 @@ def draw(
                 slot.samples.append(sample)
             else:
                 slot.reason = objection
+    made = _paired(slots, scorer)
+    if options.max_feedback_gain:
+        made = _of_the_request(policy, slots, made, options)
     return Drawn(
-        made=tuple(zip(_names(tasks), _paired(slots, scorer), strict=True)),
+        made=tuple(zip(_names(tasks), made, strict=True)),
         cut_off=tuple(slot.cut_off for slot in slots),
         prompt_cut=tuple(slot.prompt_cut for slot in slots),
         redrawn=max(draws - first, 0),
@@ -113,6 +117,32 @@ def _slots(policy: Policy, tasks: Sequence[Task]) -> list[_Slot]:
             )
         )
     return slots
+
+
+def _of_the_request(
+    policy: Policy,
+    slots: Sequence[_Slot],
+    made: Sequence[PreferencePair | Filtered],
+    options: TrainingOptions,
+) -> list[PreferencePair | Filtered]:
+    """Without chosen answers that only what the user said next explains.
+
+    Where that was another request, taken for a complaint, the policy answers that one.
+    """
+    kept = list(made)
+    told = [
+        (i, slot.task.example, pair)
+        for i, (slot, pair) in enumerate(zip(slots, made, strict=True))
+        if isinstance(pair, PreferencePair) and slot.task.method.told
+    ]
+    gain = FeedbackScorer(
+        policy=policy, max_prompt_tokens=options.max_prompt_tokens, batch=options.batch_size
+    )
+    gains = gain.score([example for _, example, _ in told], [[one.chosen] for *_, one in told])
+    for (i, _, _), (nats,) in zip(told, gains, strict=True):
+        if nats > options.max_feedback_gain:
+            kept[i] = Filtered.OFF_REQUEST
+    return kept
 
 
 def _names(tasks: Sequence[Task]) -> list[str]:

@@ -40,6 +40,10 @@ class Method(Protocol):
     def ranks(self) -> bool:
         """Whether a scorer is asked about them."""
 
+    @property
+    def told(self) -> bool:
+        """Whether they are drawn with the user's feedback in view."""
+
     def asks(self, example: Example) -> Prompt:
         """What they are drawn from."""
 
@@ -70,6 +74,11 @@ class Drift:
     draws: int = 1
     ranks: bool = False
 
+    @property
+    def told(self) -> bool:
+        """Where it is guided."""
+        return self.guided
+
     def asks(self, example: Example) -> Prompt:
         """Context, rejected answer, feedback and the instruction to answer again; or context."""
         return guided_prompt(example) if self.guided else example.prompt
@@ -96,6 +105,7 @@ class IterDpo:
     keep_cut_off: bool
     name: str = "iterdpo"
     ranks: bool = True
+    told: bool = False
 
     def asks(self, example: Example) -> Prompt:
         """The context."""
@@ -134,6 +144,7 @@ class Spin:
     name: str = "spin"
     draws: int = 1
     ranks: bool = False
+    told: bool = False
 
     def asks(self, example: Example) -> Prompt:
         """The context."""
@@ -158,6 +169,7 @@ class Seed:
     name: str = "seed"
     draws: int = 0
     ranks: bool = False
+    told: bool = False
 
     def asks(self, example: Example) -> Prompt:
         """Nothing is drawn from it; it must render all the same."""

@@ -80,6 +80,7 @@ class TrainingOptions:
     policy: str = ""  # folder or model name to start from; "" = the tiny policy of `init`
     method: Method = "drift"  # how pairs are made
     guided: bool = True  # drift: the chosen answer is sampled with the user's feedback in view
+    max_feedback_gain: Annotated[float, Ge(0)] = 0  # drift: nats a token of a chosen answer; 0: any
     draw_from: Literal["policy", "base"] = "policy"  # base: where the line began, to compare with
     draws: Annotated[int, Ge(2)] = 4  # iterdpo: answers of which the best and the worst make a pair
     scorer: Literal["feedback", "reward", "judge"] = "feedback"  # iterdpo: what ranks them

@@ -27,6 +27,7 @@ class Filtered(StrEnum):
     IDENTICAL = "identical"  # to the logged answer
     NEAR_COPY = "near_copy"  # of the other answer
     REFUSED = "refused"  # the policy refused to answer, or its server withheld the answer
+    OFF_REQUEST = "off_request"  # answers what the user said next, and not the request
     CUT_OFF = "cut_off"  # reached max_new_tokens before its end
     UNRENDERABLE = "unrenderable"  # never drawn: the chat template refuses the conversation
     UNSCORED = "unscored"  # the scorer had a word on fewer than two answers

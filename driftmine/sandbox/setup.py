@@ -11,12 +11,12 @@ from driftmine.sandbox.users import Behaviour
 Method = Literal["drift", "iterdpo", "spin"]
 METHODS: tuple[str, ...] = get_args(Method)
 Ablation = Literal[
-    "unguided", "from-base", "perfect-detector", "no-gate", "no-threshold", "no-caps"
+    "unguided", "from-base", "off-request", "perfect-detector", "no-gate", "no-threshold", "no-caps"
 ]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 
 # The learning rate at which each method did best on development seeds (docs/sandbox.md).
-LEARNING_RATES = {"drift": 1e-4, "iterdpo": 2e-4, "spin": 1e-4}
+LEARNING_RATES = {"drift": 1.5e-4, "iterdpo": 2e-4, "spin": 1e-4}
 _NONE = 1e9  # a limit that nothing reaches
 _NO_GATE: dict[str, object] = {
     "max_kl": _NONE, "max_length_ratio": _NONE, "max_kl_base": _NONE, "max_chosen_drop": _NONE,
@@ -84,6 +84,8 @@ def settings_of(setup: Setup) -> str:
     if "no-gate" in off:
         sections["training.stop"] = {"looks": 0}
         sections["training.gate"] = _NO_GATE
+    else:  # a third of a batch may be of users who asked for something else
+        sections["training.gate"] = {"max_dropped_share": 0.5}
     return "\n".join(
         "\n".join([f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in some.items()), ""])
         for section, some in sections.items()
@@ -96,10 +98,14 @@ def _training(setup: Setup) -> dict[str, object]:
         "policy": setup.policy,
         "method": setup.method,
         "guided": "unguided" not in off,
+        "max_feedback_gain": 0.0 if "off-request" in off else 1.0,
         "draw_from": "base" if "from-base" in off else "policy",
         "min_turns": min(32, setup.pairs),
         "max_turns": setup.pairs,
         "learning_rate": setup.learning_rate,
+        # Above the paper's: so small a policy falls apart at steps that a large one bears.
+        "beta": 0.3,
+        "sft_weight": 1.0,
         "seed": setup.seed,
         "max_new_tokens": 48,
         "max_prompt_tokens": 384,

@@ -59,7 +59,9 @@ def test_a_run_is_set_as_a_small_product_is(loaded):
     assert (training.guided, training.draw_from) == (True, "policy")
     assert (training.selection.per_user, training.selection.per_cluster) == (3, 2)
     assert (settings.mining.max_per_user, settings.mining.max_per_prompt) == (20, 1)
-    assert (training.gate, training.stop) == (GateOptions(), StopOptions())
+    assert training.gate == GateOptions(max_dropped_share=0.5)
+    assert training.stop == StopOptions()
+    assert (training.beta, training.sft_weight, training.max_feedback_gain) == (0.3, 1.0, 1.0)
     assert settings.mining == MiningOptions()
     assert training.evaluation == EvaluationOptions(heldout_turns=64, canaries=64, answers=4)
 
@@ -82,6 +84,7 @@ def differing(one, other):
 TAKEN = {
     "unguided": {"training.guided"},
     "from-base": {"training.draw_from"},
+    "off-request": {"training.max_feedback_gain"},
     "perfect-detector": set(),  # no setting: the run puts it in the detector's place
     "no-gate": {"training.gate", "training.stop"},
     "no-threshold": {"mining.trainable_threshold"},
@@ -97,6 +100,7 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(loaded, ablation):
 def test_what_ablations_set(loaded):
     assert loaded(without(SETUP, "unguided")).training.guided is False
     assert loaded(without(SETUP, "from-base")).training.draw_from == "base"
+    assert loaded(without(SETUP, "off-request")).training.max_feedback_gain == 0
     assert loaded(without(SETUP, "no-threshold")).mining.trainable_threshold == 0
     assert loaded(without(SETUP, "no-gate")).training.stop.looks == 0
     free = loaded(without(SETUP, "no-caps"))
