@@ -34,8 +34,6 @@ METHODS = {
     "spin": ("--method", "spin"),
 }
 RATES = (5e-5, 1e-4, 2e-4, 3e-4, 4e-4)  # of every method
-# Where its own best rate is not the method's (LEARNING_RATES in driftmine/sandbox/setup.py).
-OWN_RATE = {"iterdpo, reward model": ("--lr", "4e-4")}
 COLLAPSE = 4e-4
 HOSTILE = 0.2
 ABLATIONS = (
@@ -56,9 +54,7 @@ def cases(what: str) -> list[Case]:
     rate = f"{COLLAPSE:g}"
     match what:
         case "methods":
-            return [
-                Case(name, (*words, *OWN_RATE.get(name, ()))) for name, words in METHODS.items()
-            ]
+            return [Case(name, words) for name, words in METHODS.items()]
         case "rates":
             return [
                 Case(
