@@ -264,7 +264,7 @@ def _check_pairs(pairs: PairSet, turns: int) -> None:
         raise TrainingFailed(
             f"None of {turns} turns makes a pair to train on: {pairs.filtered}. Nothing was "
             "registered and the batch was given back; look at the policy and its chat "
-            "template, and at max_new_tokens and keep_cut_off in [training]."
+            "template, and at max_new_tokens, keep_cut_off and max_feedback_gain in [training]."
         )
 
 
