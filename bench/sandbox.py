@@ -34,7 +34,7 @@ METHODS = {
     "spin": ("--method", "spin"),
 }
 RATES = (5e-5, 1e-4, 2e-4, 3e-4, 4e-4)  # of every method
-COLLAPSE = 4e-4
+COLLAPSE = 2e-3
 HOSTILE = 0.2
 ABLATIONS = (
     "off-request", "unguided", "from-base", "perfect-detector", "no-gate", "no-threshold",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from driftmine.sandbox.page import Written
 
 _HEADS = ("night", "right", "drawn", "greedy", "unhappy", "mined", "P/R", "KL", "gate")
+_SHORT = {"promoted": "passed", "no update": "none"}  # a terminal has 80 columns
 
 
 def line(name: str, night: NightResult) -> str:
@@ -62,13 +63,13 @@ def _row(night: NightResult) -> tuple[str, ...]:
         _percent(night.dsat_mined),
         "/".join("-" if value is None else f"{value:.2f}".lstrip("0") for value in found),
         "" if night.kl is None else f"{night.kl:.2f}",
-        _outcome(night),
+        _SHORT.get(_outcome(night), _outcome(night)),
     )
 
 
 def _outcome(night: NightResult) -> str:
     if night.version is None:
-        return "none"
+        return "no update"
     return "promoted" if night.promoted else "held"
 
 
