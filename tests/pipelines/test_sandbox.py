@@ -18,8 +18,8 @@ from driftmine.sandbox import loop, product, setup  # noqa: E402
 from training import cycle, registry  # noqa: E402
 from warehouse import leases  # noqa: E402
 
-SMALL = ("--nights", 2, "--users-per-night", 160, "--pairs", 48)
-RUN = Path("sandbox/drift-users-160-pairs-48-seed0")
+SMALL = ("--nights", 2, "--users-per-night", 200, "--pairs", 48)
+RUN = Path("sandbox/drift-users-200-pairs-48-seed0")
 Call = Callable[..., Done]
 
 
