@@ -14,6 +14,8 @@ from warehouse.upkeep.check import wrong_books
 from warehouse.upkeep.compact import compact, plan
 from warehouse.upkeep.sweep import sweep
 
+pytestmark = pytest.mark.chaos
+
 KB = 2**10
 # What is left, from nothing to plenty: each piece of the work meets the end of the disk.
 ROOM = [KB * n for n in (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024,
