@@ -169,7 +169,7 @@ def last_words(records) -> dict[str, dict]:
     return words
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_the_last_word_counts_at_once_and_night_by_night(new_world, records):
     at_once, by_night = new_world(), new_world()
@@ -182,7 +182,7 @@ def test_the_last_word_counts_at_once_and_night_by_night(new_world, records):
     assert told(at_once) == told(by_night) == last_words(records)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_nothing_that_was_said_is_lost_in_any_order(new_world, data):
     records = data.draw(st.lists(RECORDS, min_size=1, max_size=8))

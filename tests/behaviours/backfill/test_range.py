@@ -176,6 +176,7 @@ def test_a_user_who_was_erased_stays_out(world) -> None:
     assert world.again("ingest", 2, 3)[1] == {"02": "unchanged"}
 
 
+@pytest.mark.databases
 def test_a_user_whom_an_erasure_forgot_does_not_come_back(world) -> None:
     key = user_key("user-2a", world.session.home.user_key())
     assert {path.parts[-3] for path in holding(world, key)} >= {"turns", "signals", "dsat_turns"}
