@@ -8,8 +8,9 @@ with a margin above 0 left out, which is the margin again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from training.metrics import SATISFIED, Metrics
 from training.options import GateOptions
@@ -24,6 +25,7 @@ class Check:
     limit: float
     ok: bool
     unit: str
+    detail: str = ""  # what the value is made of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +42,31 @@ def decide(
     *,
     dropped_share: float,
     limits: GateOptions,
+    dropped: Mapping[str, int] = MappingProxyType({}),
     cut_share: float = 0.0,
     objections: Sequence[str] = (),
 ) -> Decision:
     """Check a candidate's metrics against the limits; every check must hold.
 
-    `dropped_share` is the share of the batch's turns that made no pair to train on, `cut_share`
-    that of the pairs of which an answer lost its end; `objections` are what else speaks against
-    it, each enough. Without metrics (nothing held out) the answer is to hold. A value that is
-    not a number fails.
+    `dropped_share` is the share of the batch's turns that made no pair to train on, `dropped` why
+    and how many, `cut_share` that of the pairs of which an answer lost its end; `objections` are
+    what else speaks against it, each enough. Without metrics (nothing held out) the answer is to
+    hold. A value that is not a number fails.
     """
     heldout = metrics.pairs.pairs if metrics else 0
     checks = [
         _at_least("held_out_pairs", heldout, limits.min_heldout, "pairs"),
-        _at_most("dropped_share", dropped_share, limits.max_dropped_share, "of the batch"),
+        replace(
+            _at_most("dropped_share", dropped_share, limits.max_dropped_share, "of the batch"),
+            detail=_counted(dropped),
+        ),
         _at_most("cut_share", cut_share, limits.max_cut_share, "of the pairs"),
         *(_compared(metrics, limits) if metrics else ()),
     ]
     failed = tuple(check for check in checks if not check.ok)
     return Decision(
         promote=not failed and not objections,
-        reasons=(
-            *objections,
-            *map(_reason, failed),
-        ),
+        reasons=(*objections, *map(_reason, failed)),
         checks=tuple(checks),
     )
 
@@ -97,7 +100,13 @@ def _reason(check: Check) -> str:
             f"{check.name}: there is no figure ({check.unit}). An interval needs two users, and a "
             "win rate something that judges."
         )
-    return f"{check.name}: {check.value:.3g} {check.unit}, the limit is {check.limit:.3g}"
+    detail = f" ({check.detail})" if check.detail else ""
+    return f"{check.name}: {check.value:.3g} {check.unit}, the limit is {check.limit:.3g}{detail}"
+
+
+def _counted(parts: Mapping[str, int]) -> str:
+    most_first = sorted(parts.items(), key=lambda part: (-part[1], part[0]))
+    return ", ".join(f"{name} {count:,}" for name, count in most_first)
 
 
 def _at_most(name: str, value: float, limit: float, unit: str) -> Check:

@@ -74,7 +74,7 @@ def report_of(
     watch: Stopwatch,
 ) -> TrainReport:
     """What a cycle did, with the gate's word on it."""
-    gate = _decided(start, options, lease, learned.update, judged)
+    gate = _decided(start, options, lease, learned, judged)
     return TrainReport(
         version=version,
         parent=start.parent,
@@ -99,11 +99,13 @@ def report_of(
 
 
 def _decided(
-    start: Start, options: TrainingOptions, lease: Lease, update: UpdateReport, judged: Judged
+    start: Start, options: TrainingOptions, lease: Lease, learned: Learned, judged: Judged
 ) -> Decision:
+    update, filled = learned.update, learned.update.dropped
     return decide(
         judged.metrics,
         dropped_share=1 - update.trained / lease.size,
+        dropped=learned.pairs.filtered | ({"prompt_too_long": filled} if filled else {}),
         cut_share=update.answers_cut / update.trained,
         limits=options.gate,
         objections=(

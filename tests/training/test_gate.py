@@ -155,6 +155,17 @@ def test_pairs_that_lost_their_ends() -> None:
     assert [check.name for check in decision.checks if not check.ok] == ["cut_share"]
 
 
+def test_a_batch_of_few_pairs_says_what_became_of_the_others() -> None:
+    lost = {"identical": 1, "off_request": 1_200, "prompt_too_long": 3}
+    (reason,) = decide(metrics(), dropped_share=0.5, dropped=lost, limits=LIMITS).reasons
+    assert reason == (
+        "dropped_share: 0.5 of the batch, the limit is 0.2 "
+        "(off_request 1,200, prompt_too_long 3, identical 1)"
+    )
+    kept = decide(metrics(), dropped_share=0.1, dropped=lost, limits=LIMITS)
+    assert kept.reasons == ()
+
+
 def test_a_win_rate_counts_only_where_a_limit_is_set() -> None:
     lost = metrics(win_rate=interval(0.2, 0.1, 0.3), judged_by="j")
     assert decide(lost, dropped_share=0, limits=GateOptions(min_win_rate=None)).promote
