@@ -7,7 +7,7 @@
     python bench/sandbox.py ablations
 
 What is finished lies in --home and is not done again; the page there is of the run that ended last.
-Prints Markdown; --json FILE keeps all.
+Other options (`--nights 5`) are those of every run. Prints Markdown; --json FILE keeps all.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ def _ablated(*names: str) -> tuple[str, ...]:
     return tuple(word for name in names for word in ("--ablation", name))
 
 
-def run(case: Case, seed: int, home: Path, nights: int) -> dict[str, Any]:
+def run(case: Case, seed: int, home: Path, also: Sequence[str]) -> dict[str, Any]:
     """One run, in a process and on a thread of its own."""
     command = [
         sys.executable, "-m", "driftmine", "sandbox", *case.words, "--first-seed", str(seed),
-        "--nights", str(nights), "--home", str(home), "--json", "--quiet",
+        *also, "--home", str(home), "--json", "--quiet",
     ]  # fmt: skip
     one = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **one})
@@ -149,20 +149,19 @@ def _mean(values: Sequence[float]) -> str:
 
 def main() -> None:
     """Run, then print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("what", choices=("methods", "rates", "collapse", "poison", "ablations"))
     parser.add_argument("--home", type=Path, default=Path("build/bench-sandbox"))
-    parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--only", help="cases whose name begins so")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    asked, also = parser.parse_known_args()
     seeds = asked.seeds or ([DEVELOPMENT] if asked.what == "rates" else list(SEEDS))
     some = [case for case in cases(asked.what) if case.name.startswith(asked.only or "")]
     todo = [(case, seed) for seed in seeds for case in some]
     with ThreadPoolExecutor(asked.processes) as pool:
-        done = list(pool.map(lambda one: run(*one, asked.home, asked.nights), todo))
+        done = list(pool.map(lambda one: run(*one, asked.home, also), todo))
     found: dict[str, list[dict[str, Any]]] = {}
     for (case, _), result in zip(todo, done, strict=True):
         found.setdefault(case.name, []).append(result)
