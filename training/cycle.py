@@ -19,7 +19,7 @@ from training.examples import of_dsat, of_sat
 from training.iteration import Judged, Learned, Material, Places, Stopwatch, judge, learn
 from training.lock import registering
 from training.options import TrainingOptions
-from training.policy import fingerprint
+from training.policy import digest, fingerprint
 from training.report import Start, TrainReport, manifest_of, report_of
 from training.samplers.endpoint import clear
 from training.tools import Tools
@@ -157,16 +157,40 @@ def start_of(models: Path, policy: str, default: Path) -> Start:
     """The champion, unless `policy` names a version, an alias or another base to start from."""
     champion = registry.current(models, registry.CHAMPION)
     now = {"champion": champion, "champion_now": champion}
+    version, named = champion, policy
     if policy in (registry.CHAMPION, registry.CANDIDATE, *registry.versions(models)):
-        version = registry.resolve(models, policy)
-    elif champion and policy in ("", registry.read(models, champion).base):
-        version = champion
-    else:
+        version, named = registry.resolve(models, policy), ""
+    base = _base(models, version, named, default) if version else None
+    if version is None or base is None:
         source = policy or str(default)
         return Start(source=source, parent=source, base=source, **now)
-    base = registry.read(models, version).base
     folder = str(registry.folder(models, version))
     return Start(source=folder, parent=version, base=base, **now)
+
+
+def _base(models: Path, version: str, named: str, default: Path) -> str | None:
+    """Where the base of a version's line lies now; None: `named` is another one.
+
+    One that was moved, or whose home was, is known by its weights: a new line would begin, unasked.
+    """
+    recorded = registry.read(models, version).base
+    gone = Path(recorded).is_absolute() and not Path(recorded).exists()
+    if named == recorded or not (named or gone):
+        return recorded
+    moved = named or str(default)
+    weights = _weights(models, version)
+    if weights and digest(moved) == weights:
+        return moved
+    return None if named else recorded
+
+
+def _weights(models: Path, version: str) -> str:
+    """Digest of what a version's line began with; "" of a model's name."""
+    known = {*registry.versions(models), *registry.pruned(models)}
+    manifest = registry.recorded(models, version)
+    while manifest.parent in known:
+        manifest = registry.recorded(models, manifest.parent)
+    return manifest.parent_digest
 
 
 def _run(cycle: _Cycle) -> TrainReport:

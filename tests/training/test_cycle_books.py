@@ -175,6 +175,32 @@ def test_where_a_cycle_starts(booked: Night, models: Path, policy_folder: Path) 
     )
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["named anew", "with its home"])
+def test_a_base_that_was_moved_is_the_same_base(
+    named: bool, booked: Night, models: Path, policy_folder: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    shutil.copytree(policy_folder, here)
+    report = booked(replace(OPTIONS, policy=str(here)))
+    assert report is not None
+    moved = here.rename(tmp_path / "there")
+    found = start_of(models, str(moved) if named else "", moved)
+    assert (found.parent, found.base) == (report.version, str(moved))
+    assert start_of(models, report.version, moved).base == str(moved)
+
+
+def test_another_base_in_its_place_is_another(
+    booked: Night, models: Path, policy_folder: Path, tmp_path: Path
+) -> None:
+    report = booked()
+    assert report is not None
+    other = tmp_path / "other"
+    shutil.copytree(policy_folder, other)
+    for weights in other.glob("*.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    assert start_of(models, str(other), policy_folder).parent == str(other)
+
+
 def _raise(error: type[BaseException]) -> Callable[..., Any]:
     def fail(*_: Any, **__: Any) -> Any:
         raise error
