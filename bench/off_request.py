@@ -2,13 +2,15 @@
 
     python bench/off_request.py HOME/sandbox/drift-seed0 --night 1
 
-Draws chosen answers for the turns of that night's batch as the night did, from the policy that the
-night began with, and checks both answers of each pair against the truth. Prints Markdown.
+Draws a chosen answer for every turn of that night's batch, from the policy that the night began
+with, and checks both answers of each pair against the truth. One draw, and no other filter: those
+that the night left out for another reason, and drew once more, are among them. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -84,18 +86,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--night", type=int, default=1)
-    parser.add_argument("--base", type=Path, default=Path("driftmine/sandbox/data/policy"))
     asked = parser.parse_args()
     models = asked.run / "home/models"
     versions = registry.versions(models)
-    manifest = registry.read(models, versions[asked.night - 1])
+    night = json.loads((asked.run / f"nights/{asked.night}.json").read_text())
+    if night["version"] is None:
+        raise SystemExit(f"night {asked.night} made no update: {night['note']}")
+    manifest = registry.read(models, night["version"])
     parent = manifest.parent
-    policy = load(str(registry.folder(models, parent) if parent in versions else asked.base))
+    policy = load(str(registry.folder(models, parent)) if parent in versions else parent)
     drawn = pairs(asked.run, manifest, policy)
     print("| limit, nats a token | pairs | of complaints | rejected wrong | chosen right | both |")
     print("|---|---|---|---|---|---|")
     for limit in LIMITS:
         kept = [one for one in drawn if one.gain <= limit]
+        if not kept:
+            print(f"| {limit:g} | 0 | | | | |")
+            continue
         shares = (
             fmean(one.complaint for one in kept),
             fmean(one.rejected_wrong for one in kept),

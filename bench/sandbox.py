@@ -135,9 +135,8 @@ def _row(runs: Sequence[dict[str, Any]], nights: int) -> Iterator[str]:
     for field in ("detector_precision", "detector_recall"):
         found = [night[field] for night in every if night[field] is not None]
         yield f"{fmean(found):.2f}" if found else ""
-    yield " → ".join(
-        f"{fmean([n['kl'] for n in some if n['kl'] is not None] or [0.0]):.2f}" for some in by_night
-    )
+    kls = ([n["kl"] for n in some if n["kl"] is not None] for some in by_night)
+    yield " → ".join(f"{fmean(some):.2f}" if some else "none" for some in kls)
     held = sum(bool(night["version"]) and not night["promoted"] for night in every)
     yield f"{held} of {sum(bool(night['version']) for night in every)}"
 

@@ -53,7 +53,8 @@ def sandbox(
         typer.Option(
             "--ablation",
             metavar="NAME",
-            help="unguided, from-base, perfect-detector, no-gate, no-threshold, no-caps.",
+            help="unguided, from-base, off-request, perfect-detector, no-gate, no-threshold, "
+            "no-caps.",
         ),
     ] = None,
     policy: Annotated[
@@ -68,6 +69,8 @@ def sandbox(
 
     if learning_rate is not None and not 0 < learning_rate < math.inf:
         raise typer.BadParameter("--lr must be a number above 0.")
+    if reward_noise == math.inf:
+        raise typer.BadParameter("--reward-noise must be a number.")
     asked = Asked(
         method=method,
         seeds=tuple(range(first_seed, first_seed + seeds)),

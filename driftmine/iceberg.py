@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ def export(
     need_extra("iceberg", "pyiceberg")
     from warehouse import iceberg
 
-    folder = (out or session.home.root / "iceberg").expanduser().resolve()
+    folder = Path(os.path.expanduser(out or session.home.root / "iceberg")).resolve()
     with session.catalog() as warehouse:
         to = iceberg.open_catalog(catalog) if catalog else iceberg.sql_catalog(folder, uri or "")
         done = iceberg.export(warehouse, to, namespace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import logging
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +87,9 @@ def run(root: Path, *, as_json: bool, quiet: bool, work: Callable[[Session], int
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
     console = Console(as_json=as_json, quiet=quiet)
     console.catch_sigterm()
-    session = Session(Home(root.expanduser().resolve()), console, dt.datetime.now(dt.UTC))
+    # As a shell does; Path's own raises where a name after ~ is nobody's.
+    folder = Path(os.path.expanduser(root)).resolve()
+    session = Session(Home(folder), console, dt.datetime.now(dt.UTC))
     try:
         return work(session) or 0
     except DriftmineError as error:

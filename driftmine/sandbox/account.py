@@ -31,7 +31,7 @@ class Account:
     manifest: Manifest | None  # of the version that it trained
     promoted: bool  # whether that is the champion after it
     examined: Examined  # the champion after it
-    candidate: float | None  # true reward of that version
+    candidate: Examined | None  # that version
     note: str  # of logs that were held back, or why there was no update
     seconds: dict[str, float]
 
@@ -62,7 +62,8 @@ def result_of(catalog: Catalog, night: Account, seen: Sequence[Seen]) -> NightRe
         told_reward=night.examined.told,
         distinct_correct=night.examined.distinct,
         tokens=night.examined.tokens,
-        candidate_reward=night.candidate,
+        candidate_reward=night.candidate.sampled if night.candidate else None,
+        candidate_error=night.candidate.error if night.candidate else None,
         **_rates(today, mined),
         clean_turns=_share([bool(one.faults) != accepted for one in trained]),
         hostile_turns=_share([one.hostile for one in trained]),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from driftmine.sandbox.setup import ABLATIONS, LEARNING_RATES, METHODS, Ablation, Method, Setup
@@ -29,6 +29,11 @@ class Asked:
     reward_noise: float | None
     ablations: tuple[str, ...]
     policy: str  # folder; "" = the shipped one
+
+    @property
+    def folder(self) -> str:
+        """The policy's, whole."""
+        return os.path.abspath(os.path.expanduser(self.policy)) if self.policy else ""
 
     def setups(self, shipped: str) -> list[Setup]:
         """One a method and seed; `shipped`: folder of the policy that comes along.
@@ -57,7 +62,7 @@ class Asked:
                 ablations=cast(tuple[Ablation, ...], tuple(sorted({*self.ablations}))),
                 # Nothing else ranks answers.
                 reward_noise=self.reward_noise if method == "iterdpo" else None,
-                policy=str(Path(self.policy).expanduser().resolve()) if self.policy else shipped,
+                policy=self.folder or shipped,
             )
             for method in methods
             for seed in self.seeds

@@ -29,7 +29,7 @@ def sandbox(session: Session, asked: Asked) -> int:
     """
     need_extra("etl", "apache_beam")
     need_extra("train", "torch")
-    if asked.policy and not Path(asked.policy).expanduser().is_dir():
+    if asked.policy and not Path(asked.folder).is_dir():
         raise PolicyUnusable(f"--policy {asked.policy}: there is no such folder. Name a policy's.")
     root = session.home.root / "sandbox"
     with as_file(files("driftmine.sandbox") / "data" / "policy") as shipped:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, pstdev
+from statistics import fmean
 
 from driftmine.sandbox.product import SERVED
-from driftmine.sandbox.tasks import Task
+from driftmine.sandbox.tasks import Task, gist
 from driftmine.sandbox.truth import faults
 from driftmine.sandbox.users import User, complaint
 from training.examples import Example
@@ -31,7 +32,7 @@ class Examined:
     """Means over held-out requests."""
 
     sampled: float  # share of right answers, as the product serves them
-    error: float  # standard error of `sampled`, over requests
+    error: float  # standard error of `sampled`, over tasks
     drawn: float  # share of right answers at the temperature that training draws by
     greedy: float  # share of right answers, each token the likeliest
     told: float | None  # the same where a user has said what was wrong; None: nothing was
@@ -48,20 +49,28 @@ def examine(sampler: Sampler, tasks: Sequence[Task], seed: int) -> Examined:
     whole = list(tasks) * SAMPLES
     broken = [faults(task, one.text) for task, one in zip(whole, served, strict=True)]
     n = len(tasks)
-    shares = [fmean(not wrong for wrong in broken[i::n]) for i in range(n)]
     right = [
         {one.text for one, wrong in zip(served[i::n], broken[i::n], strict=True) if not wrong}
         for i in range(n)
     ]
     return Examined(
         sampled=fmean(not wrong for wrong in broken),
-        error=pstdev(shares) / math.sqrt(n),
+        error=_error(tasks, [fmean(not wrong for wrong in broken[i::n]) for i in range(n)]),
         drawn=fmean(_right(task, one) for task, one in zip(whole, colder, strict=True)),
         greedy=fmean(_right(task, one) for task, one in zip(tasks, surest, strict=True)),
         told=_told(sampler, tasks, served[:n], seed),
         distinct=fmean(len(texts) for texts in right),
         tokens=fmean(len(one.tokens) for one in served),
     )
+
+
+def _error(tasks: Sequence[Task], shares: Sequence[float]) -> float:
+    """Standard error of the mean of `shares`; those of one task in other words vary together."""
+    mean = fmean(shares)
+    off: defaultdict[str, float] = defaultdict(float)
+    for task, share in zip(tasks, shares, strict=True):
+        off[gist(task)] += share - mean
+    return math.hypot(*off.values()) / len(shares)
 
 
 def _told(

@@ -60,7 +60,8 @@ class Group:
     def chance(self) -> float:
         """By how much the gain could differ from 0 by chance: two standard errors.
 
-        Over requests. Several runs make it no smaller: they are all asked the same.
+        Over tasks, as if base and end were asked different ones, which errs on the safe side.
+        Several runs make it no smaller: they are all asked the same.
         """
         ends = fmean(run.nights[-1].reward_error for run in self.runs)
         return 2 * math.hypot(self.runs[0].base_error, ends)
@@ -128,8 +129,9 @@ def _updates(runs: Sequence[RunResult]) -> Iterator[tuple[int, bool]]:
         for night in run.nights:
             if night.version is not None:
                 assert night.candidate_reward is not None, "every version is examined"
+                assert night.candidate_error is not None
                 change = night.candidate_reward - before
-                clear = abs(change) > 2 * math.hypot(error, night.reward_error)
+                clear = abs(change) > 2 * math.hypot(error, night.candidate_error)
                 yield (0 if not clear else 1 if change > 0 else -1), night.promoted
             before, error = night.true_reward, night.reward_error
 

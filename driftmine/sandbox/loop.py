@@ -11,9 +11,8 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -23,7 +22,7 @@ from driftmine.nightly import NightReport, Parts, nightly
 from driftmine.sandbox import oracle
 from driftmine.sandbox.account import Account, result_of
 from driftmine.sandbox.examine import Examined, examine
-from driftmine.sandbox.places import Places, read
+from driftmine.sandbox.places import Places
 from driftmine.sandbox.product import Day, Seen, serve
 from driftmine.sandbox.results import NightResult, RunResult
 from driftmine.sandbox.setup import Setup
@@ -32,7 +31,7 @@ from driftmine.session import Session
 from driftmine.train import update
 from training import registry
 from training.cycle import settle
-from training.policy import digest, load
+from training.policy import load
 from training.samplers.hf import HfSampler
 from warehouse import streams
 from warehouse.catalog import Catalog
@@ -54,15 +53,16 @@ def run(
     Raises SettingsError where the folder holds a run with other settings, PolicyUnusable, and
     what a night raises.
     """
+    load(setup.policy)  # before the folder is made: no policy, no run
+    places.begin(setup)
+    setup = replace(setup, policy=str(places.policy))
     examiner = _Examiner(setup, places)
-    examiner.sampler(None)  # before the folder is made: no policy, no run
-    places.begin(setup, digest(setup.policy))
-    base = _kept(places.night(0), Examined, partial(examiner.of, None))
+    base = _kept(places, 0, Examined, partial(examiner.of, None))
     nights: list[NightResult] = []
     for number in range(1, setup.nights + 1):
         session = session_of(places.home)
         make = partial(_night, setup, places, tuple(nights), session, examiner)
-        nights.append(_kept(places.night(number), NightResult, make))
+        nights.append(_kept(places, number, NightResult, make))
         told(nights[-1])
     return RunResult(
         name=setup.name,
@@ -80,10 +80,11 @@ def run(
     )
 
 
-def _kept(path: Path, kind: type[T], make: Callable[[], T]) -> T:
-    """What a file holds; made and written where it is not there yet."""
+def _kept(places: Places, number: int, kind: type[T], make: Callable[[], T]) -> T:
+    """A night's result; made and written where it is not there yet."""
+    path = places.night(number)
     if path.exists():
-        return read(path, kind)
+        return places.read(path, kind)
     made = make()
     path.parent.mkdir(exist_ok=True)
     write_whole(path, msgspec.json.encode(made))
@@ -142,7 +143,7 @@ def _account(
     champion = registry.current(models, registry.CHAMPION)
     with _timed(seconds, "examine"):
         examined = examiner.of(champion)
-        candidate = examiner.of(version).sampled if version else None
+        candidate = examiner.of(version) if version else None
     return Account(
         number=len(earlier) + 1,
         day=day_of(len(earlier) + 1),

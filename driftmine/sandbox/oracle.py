@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from driftmine.sandbox.phrases import Kind
 from driftmine.sandbox.product import Seen, known_by
 from driftmine.sandbox.tasks import Task
 from driftmine.sandbox.truth import faults
@@ -29,9 +30,9 @@ def truth_of(*files: Path) -> list[Seen]:
 
 
 class TruthDetector(Detector):
-    """Calls dissatisfied whoever was, and nobody else."""
+    """Calls dissatisfied whoever was, satisfied whoever gave thanks, and nobody else."""
 
-    def __init__(self, card: Card, known: Mapping[str, bool]) -> None:
+    def __init__(self, card: Card, known: Mapping[str, Category]) -> None:
         self.name = card.name
         self.version = card.version
         self.thresholds = card.thresholds
@@ -43,18 +44,16 @@ class TruthDetector(Detector):
 
     def _verdict(self, one: FollowUp) -> Verdict:
         # Unknown is what ingestion changed: a control character in an answer, say.
-        dissatisfied = self._known.get(known_by(one.user, one.answer, one.follow_up), False)
-        return Verdict(
-            category=Category.COMPLAINT if dissatisfied else Category.NEUTRAL,
-            probability=float(dissatisfied),
-            evidence=(),
-        )
+        exchange = known_by(one.user, one.answer, one.follow_up)
+        category = self._known.get(exchange, Category.NEUTRAL)
+        dissatisfied = category is Category.COMPLAINT
+        return Verdict(category=category, probability=float(dissatisfied), evidence=())
 
 
 @dataclass(frozen=True, slots=True)
 class _Load:
     card: Card
-    known: dict[str, bool]
+    known: dict[str, Category]
 
     def __call__(self) -> Detector:
         return TruthDetector(self.card, self.known)
@@ -76,8 +75,14 @@ def perfect(seen: Sequence[Seen]) -> Made:
         scores={},
         limits=("It is told the answer: for comparison alone.",),
     )
-    known = {one.exchange: one.dissatisfied for one in seen if one.exchange}
+    known = {one.exchange: _category(one) for one in seen if one.exchange}
     return Made(card=card, load=_Load(card, known))
+
+
+def _category(one: Seen) -> Category:
+    if one.dissatisfied:
+        return Category.COMPLAINT
+    return Category.SAT if one.said is Kind.THANK else Category.NEUTRAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

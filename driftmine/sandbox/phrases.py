@@ -23,11 +23,6 @@ class Kind(StrEnum):
     THANK = "thank"
     NEXT = "next"  # goes on with another request
 
-    @property
-    def dissatisfied(self) -> bool:
-        """Whether it says, or means to say, that the answer failed."""
-        return self not in (Kind.THANK, Kind.NEXT)
-
 
 class Phrase(msgspec.Struct, frozen=True, kw_only=True):
     """A row of phrases.jsonl. `text` may hold {request} and {n}, of the task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ import msgspec
 
 from driftmine.home import Home
 from driftmine.sandbox.setup import Setup, settings_of
+from training.policy import digest
 from warehouse.durable import write_whole
 from warehouse.errors import SettingsError
 
@@ -20,8 +22,9 @@ T = TypeVar("T")
 class _Mark(msgspec.Struct, frozen=True, kw_only=True):
     """setup.json."""
 
-    setup: Setup
-    policy: str  # digest of its files: the shipped one may move
+    setup: Setup  # without the policy's folder: what is there is copied
+    settings: str  # of driftmine.toml, likewise: other versions of the program have others
+    policy: str  # digest of its weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,32 +50,49 @@ class Places:
         """The result of a night that is finished; 0: how good the base is."""
         return self.root / "nights" / f"{number}.json"
 
-    def begin(self, setup: Setup, policy: str) -> None:
-        """Make the run's home, or find it as this setup left it; `policy`: digest of its files.
+    @property
+    def policy(self) -> Path:
+        """What the run began with: a copy, for a program may be installed elsewhere later."""
+        return self.root / "policy"
+
+    def begin(self, setup: Setup) -> None:
+        """Make the run's home, or find it as this setup left it.
 
         Raises SettingsError where it is another's.
         """
-        mark = self.root / "setup.json"
-        if mark.exists():
-            there = read(mark, _Mark)
-            # More nights may be asked for later.
-            same = replace(there.setup, nights=setup.nights, policy=setup.policy) == setup
-            if not same or there.policy != policy:
-                raise SettingsError(
-                    f"{self.root} holds a run with other settings or of another policy. Name "
-                    "another folder with --home, or remove this one to begin anew."
-                )
+        anywhere = replace(setup, policy="")
+        mark = _Mark(setup=anywhere, settings=settings_of(anywhere), policy=digest(setup.policy))
+        path = self.root / "setup.json"
+        # More nights may be asked for later.
+        if path.exists() and _endless(self.read(path, _Mark)) != _endless(mark):
+            raise SettingsError(
+                f"{self.root} holds a run with other settings or of another policy. Name "
+                "another folder with --home, or remove this one to begin anew."
+            )
         self.home.root.mkdir(parents=True, exist_ok=True)
-        write_whole(self.home.settings, settings_of(setup).encode())
-        write_whole(mark, msgspec.json.encode(_Mark(setup=setup, policy=policy)))
+        self._keep(setup.policy)
+        kept = replace(setup, policy=str(self.policy))
+        write_whole(self.home.settings, settings_of(kept).encode())
+        write_whole(path, msgspec.json.encode(mark))
+
+    def _keep(self, policy: str) -> None:
+        if self.policy.exists():
+            return
+        half = self.root / "policy.part"
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(policy, half)
+        half.rename(self.policy)
+
+    def read(self, path: Path, type_: type[T]) -> T:
+        """A file of the run. Raises SettingsError where this version did not write it."""
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=type_)
+        except msgspec.MsgspecError as error:
+            raise SettingsError(
+                f"{path}: not what this version writes. Remove {self.root} to begin anew, or name "
+                "another folder with --home."
+            ) from error
 
 
-def read(path: Path, type_: type[T]) -> T:
-    """A file of a run. Raises SettingsError where this version did not write it."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=type_)
-    except msgspec.MsgspecError as error:
-        raise SettingsError(
-            f"{path}: not what this version writes. Remove {path.parents[1].name}'s folder, or "
-            "name another one with --home."
-        ) from error
+def _endless(mark: _Mark) -> _Mark:
+    return msgspec.structs.replace(mark, setup=replace(mark.setup, nights=0))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from driftmine.sandbox.phrases import Kind
 from driftmine.sandbox.tasks import LANGUAGES, Task, draw_asked
 from driftmine.sandbox.truth import Fault
 from driftmine.sandbox.users import Behaviour, User, ask, read
@@ -35,6 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     turn_index: int  # of the answer, counting every message of the conversation
     faults: tuple[Fault, ...]
     dissatisfied: bool
+    said: Kind | None  # what the user did in words; None: nothing
     replied: bool  # a follow-up comes after it
     hostile: bool
     task: Task
@@ -68,6 +70,7 @@ class _Talk:
                 turn_index=len(texts),
                 faults=reading.broken,
                 dissatisfied=reading.dissatisfied,
+                said=reading.said,
                 replied=reply is not None,
                 hostile=self.user.hostile,
                 task=self.task,

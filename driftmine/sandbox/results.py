@@ -15,7 +15,7 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     served_by: str  # "base", or the version that answered this day's users
     # The champion after the night, on requests that nobody asks.
     true_reward: float  # share of right answers, sampled as they are served
-    reward_error: float  # its standard error, over requests
+    reward_error: float  # its standard error, over tasks
     drawn_reward: float  # at the temperature that training draws by
     greedy_reward: float
     # Drawn again where a user has said what was wrong: what DRIFT's chosen answers are worth.
@@ -23,6 +23,7 @@ class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     distinct_correct: float  # different right answers among four samples
     tokens: float  # of a sampled answer
     candidate_reward: float | None  # of the version that was trained, held or not; sampled
+    candidate_error: float | None
     # The day's users. A rate of follow-ups says nothing of those who leave without a word.
     answers: int
     follow_ups: int

@@ -15,7 +15,7 @@ Ablation = Literal[
 ]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 
-# The learning rate at which each method did best on development seeds (docs/sandbox.md).
+# Of each method the best at which no night moved too far, on a seed apart (docs/sandbox.md).
 LEARNING_RATES = {"drift": 2e-4, "iterdpo": 3e-4, "spin": 1e-4}
 _NONE = 1e9  # a limit that nothing reaches
 _NO_GATE: dict[str, object] = {
@@ -78,7 +78,7 @@ def settings_of(setup: Setup) -> str:
     sections: dict[str, dict[str, object]] = {
         "mining": mining,
         "training": _training(setup),
-        "training.selection": {"per_user": 3 if caps else 0, "per_cluster": 2 if caps else 0},
+        "training.selection": {"per_user": 1 if caps else 0, "per_cluster": 2 if caps else 0},
         "training.evaluation": {"heldout_turns": 64, "canaries": 64, "answers": 4},
     }
     if "no-gate" in off:

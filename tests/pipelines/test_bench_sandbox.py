@@ -28,27 +28,36 @@ def called(script: str, *words: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all: what is finished is not done again."""
     return tmp_path_factory.mktemp("bench")
 
 
-@pytest.fixture(scope="module")
-def table(home: Path) -> list[list[str]]:
-    return called(
-        "sandbox.py", "poison", "--only", "nobody", "--seeds", "7", "--home", str(home),
-        "--json", str(home / "found.json"), *SMALL,
-    )  # fmt: skip
+# The first is that whose night is looked at once more below.
+CASES = {
+    "poison": "nobody hostile",
+    "ablations": "perfect-detector",
+    "methods": "iterdpo, reward model",
+}
 
 
-def test_a_row_a_case(home: Path, table: list[list[str]]) -> None:
-    heads, _, row = table
+@pytest.mark.parametrize("what, case", CASES.items(), ids=CASES)
+def test_a_row_a_case(what: str, case: str, home: Path) -> None:
+    found = home / f"{what}.json"
+    told = ("--only", case, "--seeds", "7", "--home", str(home), "--json", str(found))
+    heads, _, row = called("sandbox.py", what, *told, *SMALL)
     assert len(heads) == len(row) and heads[:3] == ["run", "base", "night 1"]
-    (run,) = json.loads((home / "found.json").read_text())["nobody hostile"]
+    (run,) = json.loads(found.read_text())[case]
     (night,) = run["nights"]
     gain = night["true_reward"] - run["base_reward"]
-    assert row[0] == "nobody hostile" and row[3] == f"{gain:+.3f}"
+    assert row[0] == case and row[3] == f"{gain:+.3f}"
+    assert 24 <= night["pairs"] <= 40
+    if case == "perfect-detector":
+        assert night["detector_precision"] == night["detector_recall"] == 1
 
 
-def test_what_a_limit_keeps_of_a_night(home: Path, table: list[list[str]]) -> None:
+def test_what_a_limit_keeps_of_a_night(home: Path) -> None:
+    """Of a run that is there already where the tests before left it, and else is made here."""
+    called("sandbox.py", "poison", "--only", "nobody", "--seeds", "7", "--home", str(home), *SMALL)
     _, _, *rows = called("off_request.py", str(home / RUN))
     kept = [int(pairs) for _, pairs, *_ in rows]
     assert kept == sorted(kept) and kept[-1] == 40

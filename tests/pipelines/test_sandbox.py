@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,17 +74,24 @@ class Killed(BaseException):
     """As hard as a signal: nothing that catches errors sees it."""
 
 
-def kill(*_: object, **__: object) -> None:
-    raise Killed
+def killed_after(result: Path, as_it_is: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*given: Any, **named: Any) -> Any:
+        if result.exists():
+            raise Killed
+        return as_it_is(*given, **named)
+
+    return call
 
 
-# What is put in the place of what, so that the process ends there.
+# Night, and what is put in the place of what, so that the process ends there.
 MOMENTS = {
-    "before the log is written": (product, "_record"),
-    "in the update": (cycle, "judge"),
-    "once the version counts, before it has its name": (registry, "reveal"),
-    "before it is promoted": (registry, "set_alias"),
-    "before the result is written": (loop, "result_of"),
+    "before the log is written": (1, product, "_record"),
+    "in the update": (1, cycle, "judge"),
+    "once the version counts, before it has its name": (1, registry, "reveal"),
+    "before it is promoted": (1, registry, "set_alias"),
+    "before the result is written": (1, loop, "result_of"),
+    "before the log of what it serves is written": (2, product, "_record"),
+    "in an update of a version": (2, cycle, "judge"),
 }
 
 
@@ -96,12 +104,15 @@ def test_a_night_that_was_killed_is_gone_on_with(
 ) -> None:
     """At one moment after the other, in the same run; its batch is left leased, as by SIGKILL."""
     monkeypatch.setattr(setup, "LEASE_HOURS", 0.004)  # the next try waits for it
-    for module, name in MOMENTS.values():
+    results = tmp_path / RUN / "nights"
+    for number, module, name in MOMENTS.values():
+        done, as_it_is = results / f"{number - 1}.json", getattr(module, name)
         with monkeypatch.context() as broken:
-            broken.setattr(module, name, kill)
+            broken.setattr(module, name, killed_after(done, as_it_is))
             broken.setattr(leases, "release", lambda *_: None)
             with pytest.raises(Killed):
                 driftmine("sandbox", *SMALL, "--home", tmp_path, "--quiet")
+        assert done.exists() and not (results / f"{number}.json").exists()
     mended = driftmine("sandbox", *SMALL, "--home", tmp_path, "--json")
     assert same(nights(mended)) == same(nights(whole[1]))
 
@@ -133,6 +144,30 @@ def test_a_policy_that_cannot_be_loaded(
     done = driftmine("sandbox", "--policy", policy, "--home", tmp_path / "home", "--json")
     assert done.exit_code == 2 and json.loads(done.stdout)["error"] == "PolicyUnusable"
     assert str(policy) in done.stderr
+    assert not list(tmp_path.glob("home/sandbox/*"))
+
+
+REFUSED = {
+    "nobody's folder": ("--policy", "~nobody-of-that-name/policy"),
+    "a rate that is none": ("--lr", "nan"),
+    "an error without end": ("--method", "iterdpo", "--reward-noise", "inf"),
+    "no nights": ("--nights", "0"),
+    "no such ablation": ("--ablation", "gate"),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+def test_what_makes_no_sense_is_refused(
+    words: tuple[str, ...], driftmine: Call, tmp_path: Path
+) -> None:
+    done = driftmine("sandbox", *words, "--home", tmp_path / "home")
+    assert done.exit_code == 2 and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("home/sandbox/*"))
+
+
+def test_help_names_every_ablation(driftmine: Call) -> None:
+    shown = re.sub(r"-\s+", "-", driftmine("sandbox", "--help").stdout)  # lines end at hyphens
+    assert {*setup.ABLATIONS} <= {*re.findall(r"[\w-]+", shown)}
 
 
 def test_another_setup_in_the_same_folder(

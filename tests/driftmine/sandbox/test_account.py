@@ -37,6 +37,7 @@ def seen(talk, index, wrong=False, dissatisfied=False, replied=True, hostile=Fal
         turn_index=index,
         faults=(Fault.COUNT,) if wrong else (),
         dissatisfied=dissatisfied,
+        said=None,
         replied=replied,
         hostile=hostile,
         task=TASK,
@@ -165,11 +166,14 @@ def batch(*turn_ids, method="drift"):
 
 
 def test_of_a_batch_it_is_told_how_clean_it_is(mined):
-    night = account(manifest=batch("a", "b", "z"), candidate=0.4)
+    night = account(
+        manifest=batch("a", "b", "z"), candidate=replace(EXAMINED, sampled=0.4, error=0.02)
+    )
     result = result_of(mined, night, [BEFORE, *TALK])
     assert result.clean_turns == pytest.approx(2 / 3)  # wrong answers, of those called so
     assert result.hostile_turns == pytest.approx(1 / 3)
-    assert (result.version, result.candidate_reward, result.gate) == ("v2", 0.4, ("kl: 9.8",))
+    assert (result.candidate_reward, result.candidate_error) == (0.4, 0.02)
+    assert (result.version, result.gate) == ("v2", ("kl: 9.8",))
 
 
 def test_of_spins_batch_the_answers_ought_to_be_right(mined):

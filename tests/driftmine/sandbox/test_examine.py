@@ -2,16 +2,19 @@
 
 import math
 import random
+from dataclasses import replace
+from statistics import pstdev
 
 import pytest
 
-from driftmine.sandbox.examine import SAMPLES, examine
+from driftmine.sandbox.examine import SAMPLES, _error, examine
 from driftmine.sandbox.habits import write
-from driftmine.sandbox.tasks import Family, draw_held_out
+from driftmine.sandbox.tasks import Family, draw_held_out, gist
 from training.pairs import GUIDANCE
 from training.samplers.base import FinishReason, Sample
 
-TASKS = draw_held_out(random.Random(0), 20)
+# None is another in other words.
+TASKS = list({gist(task): task for task in draw_held_out(random.Random(0), 40)}.values())[:20]
 
 
 class Told:
@@ -73,6 +76,15 @@ def test_the_samples_of_a_task_are_compared_with_each_other():
     found = examine(Told(lambda number, *_: number % 2 == 0, seed=1), TASKS, 0)
     assert (found.sampled, found.greedy, found.distinct) == (0.5, 0.5, 0.5)
     assert found.error == pytest.approx(0.5 / math.sqrt(20))
+
+
+def test_a_task_in_two_wordings_makes_the_error_no_smaller():
+    some = list({gist(task): task for task in draw_held_out(random.Random(3), 60)}.values())
+    twins = [replace(task, phrasing=task.phrasing + 1) for task in some]
+    shares = [i % 4 / 3 for i in range(len(some))]
+    once = _error(some, shares)
+    assert once == pytest.approx(pstdev(shares) / math.sqrt(len(some)))
+    assert _error([*some, *twins], shares * 2) == pytest.approx(once)
 
 
 def test_a_share_of_samples():

@@ -5,6 +5,7 @@ from dataclasses import replace
 from statistics import NormalDist
 
 from driftmine.sandbox.oracle import SimulatedReward, perfect
+from driftmine.sandbox.phrases import Kind
 from driftmine.sandbox.product import known_by
 from driftmine.sandbox.tasks import Family, Task
 from mining.conversations import FollowUp
@@ -33,10 +34,13 @@ def test_a_perfect_detector_says_what_users_thought(tmp_path):
     assert [verdict.probability for verdict in verdicts] == [
         float(one.dissatisfied) for one in spoken
     ]
-    assert [verdict.signal is SignalKind.DSAT for verdict in verdicts] == [
-        one.dissatisfied for one in spoken
-    ]
-    assert {one.dissatisfied for one in spoken} == {True, False}
+    assert [verdict.signal for verdict in verdicts] == [
+        SignalKind.DSAT if one.dissatisfied
+        else SignalKind.SAT if one.said is Kind.THANK
+        else SignalKind.NEUTRAL
+        for one in spoken
+    ]  # fmt: skip
+    assert {verdict.signal for verdict in verdicts} == {*SignalKind}
 
 
 def test_a_follow_up_that_nobody_wrote_is_not_dissatisfied():

@@ -21,7 +21,8 @@ HOSTILE = "drift-<script>alert('$x_{')</script>{{ 7 * 7 }}-seed0"
 REASON = "kl: 0.9 nats an answer, the limit is 0.5"
 # What a night without an update has not.
 NONE = {
-    "candidate_reward": None, "pairs": 0, "clean_turns": None, "hostile_turns": None, "kl": None,
+    "candidate_reward": None, "candidate_error": None, "pairs": 0, "clean_turns": None,
+    "hostile_turns": None, "kl": None,
     "kl_base": None, "length_ratio": None, "gradient_norm": None, "gradient_norm_after": None,
     "margin": None, "chosen_change": None, "version": None, "promoted": False,
     "note": "waiting: 10 fresh turns of 32", "detector_precision": None, "detector_recall": None,
@@ -33,7 +34,7 @@ def night(number: int, reward: float, **fields: object) -> NightResult:
     made = NightResult(
         night=number, log_date=dt.date(2026, 1, number), served_by="base", true_reward=reward,
         reward_error=0.013, drawn_reward=0.5, greedy_reward=0.62, told_reward=0.7,
-        distinct_correct=0.9, tokens=5.9, candidate_reward=reward,
+        distinct_correct=0.9, tokens=5.9, candidate_reward=reward, candidate_error=0.013,
         answers=3_000, follow_ups=1_800, dsat_true=0.67, dsat_said=0.65, dsat_mined=0.56,
         detector_precision=0.83, detector_recall=0.71, pairs=380, clean_turns=0.84,
         hostile_turns=0.0, kl=0.05, kl_base=-0.001, length_ratio=1.01, gradient_norm=2.4,
@@ -199,6 +200,14 @@ def test_the_gate_is_held_against_the_version_before() -> None:
     assert (found.promoted, found.promoted_worse) == (2, 1)
     assert (found.held, found.held_worse, found.held_better) == (3, 1, 1)
     assert found.without == 1
+
+
+def test_a_held_version_is_as_uncertain_as_itself() -> None:
+    """The champion's error says nothing of the one that was held."""
+    held = night(1, 0.3, promoted=False, candidate_reward=0.4, candidate_error=0.2)
+    assert gate_of([run("drift-seed0", held)]).held_better == 0
+    sure = msgspec.structs.replace(held, candidate_error=0.013, reward_error=0.2)
+    assert gate_of([run("drift-seed0", sure)]).held_better == 1
 
 
 def test_groups_are_runs_that_differ_by_their_seed() -> None:

@@ -57,7 +57,7 @@ def test_a_run_is_set_as_a_small_product_is(loaded):
     assert (training.policy, training.learning_rate) == ("/policies/tiny", 2e-5)
     assert (training.min_turns, training.max_turns) == (32, 100)
     assert (training.guided, training.draw_from) == (True, "policy")
-    assert (training.selection.per_user, training.selection.per_cluster) == (3, 2)
+    assert (training.selection.per_user, training.selection.per_cluster) == (1, 2)
     assert (settings.mining.max_per_user, settings.mining.max_per_prompt) == (20, 1)
     assert training.gate == GateOptions(max_dropped_share=0.5)
     assert training.stop == StopOptions()

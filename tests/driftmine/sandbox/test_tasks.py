@@ -17,6 +17,7 @@ from driftmine.sandbox.tasks import (
     book,
     draw_asked,
     draw_held_out,
+    gist,
     held_out,
     word,
 )
@@ -69,6 +70,14 @@ def test_two_tasks_with_the_same_request_have_the_same_truth():
     for task in some:
         assert known.setdefault(task.request, truth(task)) == truth(task), task.request
     assert len(known) < len(some) - 1_000  # many came twice
+
+
+def test_tasks_of_one_gist_have_the_same_truth_in_other_words():
+    known = {}
+    for task in tasks(12_000):
+        known.setdefault(gist(task), []).append(task)
+    assert all(len({*map(truth, some)}) == 1 for some in known.values())
+    assert max(len({task.request for task in some}) for some in known.values()) > 3
 
 
 def test_a_task_is_put_in_every_way_that_its_language_has():

@@ -84,7 +84,7 @@ def test_some_do_not_see_a_fault(noise):
 
 def test_hostile_users_complain_about_every_right_answer_without_end():
     for reading, reply in readings(ANIMALS, RIGHT, n=300, complaints=9, hostile=True):
-        assert reading.dissatisfied and reading.said.dissatisfied
+        assert reading.dissatisfied and reading.said not in (Kind.THANK, Kind.NEXT)
         assert reply.goes_on and reply.task == ANIMALS
 
 
