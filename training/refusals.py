@@ -50,6 +50,6 @@ def refused(sample: Sample) -> bool:
 
 
 def refuses(text: str) -> bool:
-    """Whether a text opens with a refusal, in English or another of ten languages."""
+    """Whether a text opens with a refusal, in English or one of nine other languages."""
     opening = text.lstrip(' \t\n"*_>')[:_OPENING_CHARS].casefold().translate(_PLAIN)
     return _REFUSES.match(" ".join(opening.split())) is not None
