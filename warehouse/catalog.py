@@ -74,7 +74,7 @@ class Catalog:
         file = URL.create("sqlite", database=str(root / "catalog.db"))
         try:
             engine = _engine(url or file)
-        except (ArgumentError, ImportError) as error:
+        except (ArgumentError, ImportError, ValueError) as error:  # ValueError: of a port
             raise SettingsError(
                 "[warehouse] catalog_url names no database that can be used here "
                 f"({type(error).__name__}). Write it like postgresql+psycopg://host/name (extra "
@@ -90,8 +90,8 @@ class Catalog:
 
     @property
     def database(self) -> str:
-        """What database it is, for a person: without its password."""
-        return str(self.file or self._engine.url.render_as_string(hide_password=True))
+        """What database it is, for a person: without its password, wherever it stands."""
+        return str(self.file or self._engine.url.set(query={}).render_as_string())
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -6,6 +6,9 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
+_UNAVAILABLE = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+)  # fmt: skip
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code for a lock that was waited for in vain
 
 
@@ -17,10 +20,10 @@ def is_busy(error: DBAPIError) -> bool:
 
 
 def is_unavailable(error: DBAPIError) -> bool:
-    """Whether the database went away, or its disk is full or fails."""
+    """Whether the database went away, may not be written, or its disk is full or fails."""
     if isinstance(error.orig, sqlite3.OperationalError):
         kind = error.orig.sqlite_errorcode & 0xFF  # what is above says more of it
-        return kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+        return kind in _UNAVAILABLE
     return error.connection_invalidated
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from warehouse import leases
 from warehouse.catalog import Catalog
-from warehouse.errors import CommitConflict, CommitUnknown, LeaseLost
+from warehouse.errors import DriftmineError, LeaseLost
 from warehouse.leases import Lease
 
 # In the time that a lease lasts: some may fail while the catalog is busy or away.
@@ -36,7 +36,7 @@ def kept(catalog: Catalog, lease: Lease, *, ttl: dt.timedelta, now: dt.datetime)
                 leases.heartbeat(catalog, lease, ttl=ttl, now=at)
             except LeaseLost:
                 return
-            except (CommitConflict, CommitUnknown, SQLAlchemyError):
+            except (DriftmineError, SQLAlchemyError):
                 continue  # the next one may be heard
 
     thread = Thread(target=beat, daemon=True)

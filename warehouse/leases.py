@@ -264,6 +264,6 @@ def _is_held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(
-        f"batch {lease.batch_id}: the lease ran out at {lease.expires_at:%F %R} UTC or was closed "
-        "before. No model was registered; run again, with a longer lease if this one was too short."
+        f"batch {lease.batch_id}: its lease ran out or was closed before. No model was registered; "
+        "run again, with a longer [training] lease_hours if it was too short."
     )

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from warehouse import heartbeat as module
 from warehouse import leases
-from warehouse.errors import CommitConflict, LeaseLost
+from warehouse.errors import CommitConflict, CommitUnknown, LeaseLost, SourceUnavailable
 from warehouse.heartbeat import kept
 from warehouse.leases import Lease, acquire, heartbeat, release
 from warehouse.selection import Wanted
@@ -87,7 +87,28 @@ def test_the_lease_is_renewed_while_the_block_runs_and_not_after(store, lease, b
 
 def test_a_beat_that_the_catalog_did_not_hear_is_followed_by_another(store, lease, beats) -> None:
     away = OperationalError("UPDATE", {}, Exception("away"))
-    told, heard = beats(CommitConflict("busy"), away, LeaseLost("gone"))
+    told, heard = beats(
+        CommitConflict("busy"), away, SourceUnavailable("away"), CommitUnknown("cut"),
+        LeaseLost("gone"),
+    )  # fmt: skip
     with kept(store.catalog, lease, ttl=dt.timedelta(milliseconds=1), now=store.now):
         assert heard.wait(30)
-    assert len(told) == 3, "after a lost lease nothing more is asked"
+    assert len(told) == 5, "after a lost lease nothing more is asked"
+
+
+def test_a_catalog_that_was_away_for_a_while_loses_no_lease(store, lease, monkeypatch) -> None:
+    """As the catalog itself says that it is away, not as its driver does."""
+    monkeypatch.setattr(module, "_LEAST_S", 0.005)
+    real, tries, heard = store.catalog._engine.connect, [], Event()
+
+    def connect(*given, **named):
+        tries.append(1)
+        if len(tries) <= 3:
+            raise OperationalError("connect", {}, Exception("away"))
+        heard.set()
+        return real(*given, **named)
+
+    monkeypatch.setattr(store.catalog._engine, "connect", connect)
+    with kept(store.catalog, lease, ttl=dt.timedelta(milliseconds=1) * 6, now=store.now):
+        assert heard.wait(30)
+    assert len(tries) > 3

@@ -39,6 +39,29 @@ def test_a_write_takes_the_lock_before_its_first_statement(store, monkeypatch) -
     other.close()
 
 
+SERVER = "postgresql+psycopg://me:{0}@db.example/drift?user=you&password={0}"
+
+
+def test_a_catalog_is_named_without_its_password(tmp_path) -> None:
+    catalog = Catalog.connect(tmp_path, SERVER.format("S3CRET"))
+    assert catalog.database == "postgresql+psycopg://me:***@db.example/drift"
+
+
+def test_a_port_that_is_none_is_a_setting_to_mend(tmp_path) -> None:
+    with pytest.raises(SettingsError, match="catalog_url"):
+        Catalog.connect(tmp_path, "postgresql+psycopg://me@db.example:port/drift")
+
+
+def test_a_database_that_may_not_be_written_is_named(store) -> None:
+    """As that of a file system that was mounted anew for reading."""
+    with (
+        pytest.raises(SourceUnavailable, match="readonly database"),
+        store.catalog.write() as connection,
+    ):
+        connection.exec_driver_sql("PRAGMA query_only = 1")
+        connection.execute(insert(streams).values(stream="s"))
+
+
 @pytest.mark.databases
 def test_a_write_that_raises_changes_nothing(store) -> None:
     with pytest.raises(KeyError), store.catalog.write() as connection:
