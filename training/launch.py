@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import extract_tb
 
 import msgspec
 import torch
@@ -23,7 +24,7 @@ from training.policy import load
 from training.samplers.base import Progress
 from training.update import UpdateReport, update
 from warehouse.durable import write_whole
-from warehouse.errors import TrainingFailed
+from warehouse.errors import DriftmineError, TrainingFailed
 from warehouse.records import PreferencePair
 
 _MARK = "driftmine-progress"
@@ -120,6 +121,20 @@ def _why(failure: Path, code: int, lines: Sequence[str]) -> str:
     )
 
 
+def _said(error: Exception) -> str:
+    """What may be told of an error: the text of an unforeseen one may quote a log."""
+    if isinstance(error, DriftmineError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror}. Nothing was registered."
+    place = extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__} in a process of the update ({place.filename}, line "
+        f"{place.lineno}), which should not happen. Nothing was registered; run again, and report "
+        "this if it comes back."
+    )
+
+
 def main(path: str) -> int:
     """One of the processes."""
     told = Path(path)
@@ -142,8 +157,8 @@ def main(path: str) -> int:
                 progress=tell if first else None,
                 save=Path(job.folder),
             )
-    except TrainingFailed as error:  # in any of them: the others only hear that it is gone
-        said = msgspec.json.encode(Failure(message=str(error)))
+    except Exception as error:  # in any of them: the others only hear that it is gone
+        said = msgspec.json.encode(Failure(message=_said(error)))
         write_whole(told.with_name("failure.json"), said)
         return 1
     if first:

@@ -81,18 +81,25 @@ def test_what_fails_there_is_said_here(
     assert not (tmp_path / "made").exists()
 
 
-TOO_SMALL = {
+FAILS = {
     "memory": (
         torch.OutOfMemoryError("CUDA out of memory"),
         r"Memory ran out.*max_pass_tokens.*\[training\.lora\]",
     ),
     "disk": (OSError(errno.ENOSPC, "No space", "w"), r"The disk is full \(w\).*Make room"),
+    "access": (OSError(errno.EACCES, "Permission denied", "w"), r"w: Permission denied\."),
+    # Without its text, which may quote a log.
+    "a defect": (
+        RuntimeError("what a user wrote"),
+        r"RuntimeError in a process of the update \(\S+, line \d+\), which should not happen\. "
+        r"Nothing was registered; run again, and report this if it comes back\.$",
+    ),
 }
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-@pytest.mark.parametrize("error, message", TOO_SMALL.values(), ids=TOO_SMALL)
-def test_a_machine_that_is_too_small_is_named_by_any_process(
+@pytest.mark.parametrize("error, message", FAILS.values(), ids=FAILS)
+def test_what_any_process_fails_of_is_named(
     error: Exception, message: str, rank: str, job: Job, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
