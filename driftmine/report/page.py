@@ -15,6 +15,7 @@ from driftmine.report.jinja import environment
 from training import registry
 from warehouse.catalog import Catalog
 from warehouse.durable import write_whole
+from warehouse.publish import erasure
 from warehouse.query import connect, newest_commit
 
 # What the page asks of the warehouse; each answer is a list of dictionaries under its name.
@@ -61,8 +62,13 @@ def write_page(
     `night` is the nightly run's report (a struct), shown on top where there is one.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, render(home, catalog, now, night).encode())
-    return out
+    while True:
+        # A user who was erased between reading and writing may be quoted: then once more. One who
+        # is erased later is looked for in the pages that are there.
+        before = erasure(catalog)
+        write_whole(out, render(home, catalog, now, night).encode())
+        if erasure(catalog) == before:
+            return out
 
 
 def render(home: Home, catalog: Catalog, now: dt.datetime, night: Any = None) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from driftmine.home import Home, create
+from driftmine.report import page
 from driftmine.report.page import write_page
 from driftmine.settings import WarehouseOptions
 from warehouse.catalog import Catalog
+from warehouse.erase import erase
 from warehouse.publish import Seen, begin, publish
 from warehouse.records import Category, DsatTurn, Message, Role
 from warehouse.schema import Partition, to_batch
@@ -31,7 +33,7 @@ def publish_turn(catalog: Catalog, text: str) -> None:
         turn_id="t1", conversation_id=text, answer_turn_id="a1",
         context=(Message(role=Role.USER, content=text),), answer=text, feedback=text,
         category=Category.COMPLAINT, probability=0.9, trainable=True, detector="d",
-        detector_version="1", model=text,
+        detector_version="1", model=text, user_key="0a1b2c3d4e5f",
     )  # fmt: skip
     partition = Partition("dsat_turns", NIGHT, "d@1")
     writer = PartitionWriter(catalog.root, partition)
@@ -57,6 +59,24 @@ def test_an_empty_warehouse_has_a_page(home: Home, tmp_path: Path) -> None:
     page = out.read_text()
     assert "2026-11-01 03:30 UTC" in page
     assert "None yet." in page
+
+
+def test_a_page_that_an_erasure_overtook_is_made_anew(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before it may quote the erased user."""
+    catalog, texts = Catalog.open(home.warehouse), iter(["of an erased user", "of nobody", "late"])
+    publish_turn(catalog, "a")
+
+    def render(*_: object) -> str:
+        text = next(texts)
+        if text == "of an erased user":
+            erase(catalog, ["0a1b2c3d4e5f"], NOW)
+        return text
+
+    monkeypatch.setattr(page, "render", render)
+    out = write_page(home, catalog, NOW, out=tmp_path / "page.html")
+    assert out.read_text() == "of nobody"
 
 
 def test_the_page_asks_nothing_of_the_network(home: Home, tmp_path: Path) -> None:
