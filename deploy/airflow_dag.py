@@ -15,7 +15,12 @@ with DAG(
     start_date=dt.datetime(2026, 11, 1, tzinfo=dt.UTC),
     catchup=True,  # a day whose logs were not read is read late, not never
     max_active_runs=1,
-    default_args={"env": HOME, "append_env": True, "retries": 2},
+    default_args={
+        "env": HOME,
+        "append_env": True,
+        "retries": 2,
+        "execution_timeout": dt.timedelta(hours=7),  # one that hangs holds back every later night
+    },
 ):
     ingest = BashOperator(
         task_id="ingest",
