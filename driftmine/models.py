@@ -129,13 +129,15 @@ def prune(session: Session, keep: int) -> int:
     """Give up old versions that nothing hangs on."""
     from training import prune as work
 
-    if batches := _at_work(session):
-        raise CommitConflict(
-            f"A trainer is at work ({', '.join(sorted(batches))}) and may read any version. "
-            "Nothing was removed; run again when it has ended."
-        )
-    planned = work.plan(session.home.models, keep=keep, named=_named(session))
-    work.prune(session.home.models, planned, now=session.now)
+    models = session.home.models
+    with registering(models):  # nothing is promoted meanwhile
+        if batches := _at_work(session):
+            raise CommitConflict(
+                f"A trainer is at work ({', '.join(sorted(batches))}) and may read any version. "
+                "Nothing was removed; run again when it has ended."
+            )
+        planned = work.plan(models, keep=keep, named=_named(session))
+        work.prune(models, planned, now=session.now)
     return _pruning(session, planned, dry_run=False)
 
 

@@ -10,93 +10,32 @@ import datetime as dt
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from driftmine import intake
 from driftmine.batch import waiting_turns
-from driftmine.console import Report
+from driftmine.console import Report, Stopped
 from driftmine.intake import When
+from driftmine.night import WHOLE, ModelRate, NightReport, Parts
 from driftmine.report.page import page_of, write_page
 from driftmine.session import Session, need_extra
 from ingestion.logs.places import LogFile
-from mining.job import Made, MineReport, detector_of, mine, not_shown
-from mining.options import MiningOptions
+from mining.job import MineReport, mine, not_shown
+from training import registry
+from training.settle import settle
 from warehouse.catalog import Catalog
-from warehouse.errors import SettingsError
+from warehouse.errors import DriftmineError, SettingsError
 from warehouse.promote import begin
 from warehouse.query import log_dates, newest_commit, night_counts, stale_dates
 from warehouse.streams import held, last_snapshot
-
-if TYPE_CHECKING:
-    from training.report import TrainReport
 
 # Fields that a night's report and its counts share.
 _COUNTED = (
     "lines_in", "conversations", "near_duplicates", "seed_pairs", "turns", "rejected",
     "duplicates", "suppressed",
 )  # fmt: skip
-
-
-class ModelRate(msgspec.Struct, frozen=True, kw_only=True):
-    """How often users were dissatisfied with one model's answers."""
-
-    follow_ups: int
-    dsat: int
-    rate: float  # dsat / follow_ups
-
-
-class NightReport(msgspec.Struct, kw_only=True):
-    """What a night did. Filled stage by stage; the same object is printed and stored."""
-
-    log_date: dt.date
-    nothing_to_do: bool = False
-    lines_in: int = 0  # = conversations + seed_pairs + rejected + duplicates + suppressed
-    rejected: int = 0
-    rejected_by_reason: dict[str, int] = {}
-    duplicates: int = 0
-    suppressed: int = 0
-    conversations: int = 0
-    near_duplicates: int = 0
-    seed_pairs: int = 0
-    turns: int = 0
-    redacted: dict[str, int] = {}
-    not_shown: str = ""  # that the night was mined by a detector which readers do not see, and why
-    follow_ups: int = 0
-    dsat: int = 0
-    dsat_by_category: dict[str, int] = {}
-    dsat_by_model: dict[str, ModelRate] = {}
-    trainable: int = 0
-    batch_size: int = 0
-    pairs: int = 0
-    model_version: str | None = None
-    promoted: bool = False
-    gate: tuple[str, ...] = ()  # why a candidate was held
-    training: str = ""  # why there was no update, where there was none
-    held_logs: str = ""  # what the data-quality limit said, where it held logs back
-    seconds: dict[str, float] = {}  # wall time per stage
-    peak_memory_mb: int = 0
-    page: str = ""  # path of the HTML report
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What can stand in for parts of a night: another detector, another update."""
-
-    made: Made | None = None  # None: the detector that the settings name
-    update: Callable[..., TrainReport | None] | None = None  # None: `driftmine.train.update`
-
-    def detector(self, options: MiningOptions) -> str:
-        """As name@version. Raises DetectorUnusable."""
-        return self.made.part if self.made else detector_of(options)
-
-
-WHOLE = Parts()
 
 
 def nightly(
@@ -139,11 +78,12 @@ def nightly(
             dates = _dates(session, catalog, new, night, parts)
             _mine(session, catalog, dates, night, progress, parts)
         session.console.safe_point()
-        with _timed(night, "train"):
-            _train(session, catalog, night, progress, parts)
-        night.nothing_to_do = not (new or dates or night.model_version or night.held_logs)
+        failed = _trained(session, catalog, night, progress, parts)
+        night.nothing_to_do = not (new or dates or night.model_version or night.held_logs or failed)
         with _timed(night, "report"):
             night.page = str(_page(session, catalog, night))
+        if failed:
+            raise failed
     night.seconds["total"] = round(sum(night.seconds.values()), 2)
     night.peak_memory_mb = _peak_memory_mb()
     return night
@@ -212,14 +152,46 @@ def _mine(
     night.dsat_by_model = _rates(reports)
 
 
+def _trained(
+    session: Session, catalog: Catalog, night: NightReport, progress: Report, parts: Parts
+) -> DriftmineError | None:
+    """Train if it is due. An error is given back: what was read and mined shall have its page."""
+    try:
+        with _timed(night, "train"):
+            _complete(session, catalog, night)
+            _train(session, catalog, night, progress, parts)
+    except Stopped:
+        raise
+    except DriftmineError as error:
+        night.training = f"it failed: {error}"
+        return error
+    return None
+
+
+def _complete(session: Session, catalog: Catalog, night: NightReport) -> None:
+    """Give the version of a run that was killed its place: the night then tells of it."""
+    models = session.home.models
+    if not models.exists():
+        return
+    night.completed = settle(catalog, models, now=dt.datetime.now(dt.UTC))
+    if not night.completed:
+        return
+    version = night.completed[-1]
+    report = registry.read(models, version).report
+    night.batch_size, night.pairs = report["batch_size"], report["pairs"]
+    night.model_version, night.gate = version, tuple(report["gate"]["reasons"])
+    night.promoted = registry.current(models, registry.CHAMPION) == version
+
+
 def _train(
     session: Session, catalog: Catalog, night: NightReport, progress: Report, parts: Parts
 ) -> None:
     options = session.settings.training
-    waiting = waiting_turns(catalog, options, session.now)
+    now = dt.datetime.now(dt.UTC)  # not the session's: leases run out while a night is mined
+    waiting = waiting_turns(catalog, options, now)
     if waiting < options.needed_turns:
         night.training = f"{waiting} fresh trainable turns, {options.needed_turns} needed"
-        count, until = held(catalog, stream=options.stream, now=session.now)
+        count, until = held(catalog, stream=options.stream, now=now)
         if until:
             night.training += f"; {count} more are leased until {until:%F %R} UTC"
         return

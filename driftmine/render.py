@@ -19,7 +19,7 @@ from driftmine.report.updates import judged
 
 if TYPE_CHECKING:
     from driftmine.home import Home
-    from driftmine.nightly import NightReport
+    from driftmine.night import NightReport
     from ingestion.job import IngestReport
     from mining.job import MineReport
     from training.report import TrainReport
@@ -216,6 +216,8 @@ def _night_rows(report: NightReport) -> Iterable[tuple[str, object]]:
     yield "follow-ups", report.follow_ups
     yield "DSAT", _counted(report.dsat, report.dsat_by_category)
     yield "trainable", report.trainable
+    if report.completed:
+        yield "completed", f"{', '.join(report.completed)}, of a run that was killed"
     if report.model_version is None:
         yield "update", f"none: {report.training}"
         return

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from training import failures, prune, registry, work
+from training import failures, registry
 from training.batch import tasks
 from training.examples import of_dsat, of_sat
 from training.iteration import Judged, Learned, Material, Places, Stopwatch, judge, learn
@@ -22,6 +22,7 @@ from training.options import TrainingOptions
 from training.policy import digest, fingerprint
 from training.report import Start, TrainReport, manifest_of, report_of
 from training.samplers.endpoint import clear
+from training.settle import settle
 from training.tools import Tools
 from training.work import Work
 from warehouse import heartbeat, leases, streams
@@ -80,7 +81,7 @@ def train(
             tools=tools, kept=kept,
         )  # fmt: skip
         try:
-            with heartbeat.kept(catalog, lease, ttl=ttl, now=now), failures.named():
+            with heartbeat.kept(catalog, lease, ttl=ttl, now=now):
                 return _run(cycle)
         except BaseException:  # a signal too must not hold the batch until its lease ends
             leases.release(catalog, lease)
@@ -122,35 +123,6 @@ def _leased(
         seed=options.seed,
         selection=options.selection,
     )
-
-
-def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> None:
-    """Complete what killed runs had committed, and clear away what they had not.
-
-    Reveals versions that the catalog knows, and moves the aliases that had still to be moved.
-    """
-    # Not beside a trainer that registers: what it has sealed is its own to reveal.
-    with registering(models):
-        prune.complete(models, now=now)
-        # In this order: a trainer that finishes in between is seen in one of the two.
-        alive = streams.alive(catalog, now=now)
-        known = streams.registered(catalog)
-        registry.adopt(models, {model.version: model.manifest_sha256 for model in known}, alive)
-        registry.complete_moves(models)
-        work.sweep(models, now=now)
-        there = set(registry.versions(models))
-        moved = {move.version for move in registry.history(models)}
-        for model in known:
-            if model.promoted and model.version in there - moved:
-                _promote(models, model.version, now)
-
-
-def _promote(models: Path, version: str, now: dt.datetime) -> None:
-    """Of a killed run, unless its files were damaged since: that must not stop later nights."""
-    try:
-        registry.promote(models, version, now=now, why="gate")
-    except PolicyUnusable as error:
-        _LOG.warning("%s passed its gate, but the champion stays what it is: %s", version, error)
 
 
 def start_of(models: Path, policy: str, default: Path) -> Start:
@@ -196,7 +168,8 @@ def _weights(models: Path, version: str) -> str:
 def _run(cycle: _Cycle) -> TrainReport:
     models, batch_id = cycle.models, cycle.lease.batch_id
     with registry.staging(models, batch_id) as staged:
-        learned, judged = _candidate(cycle, staged)
+        with failures.named():
+            learned, judged = _candidate(cycle, staged)
         # One at a time: of two trainers, the second finds another champion than it trained on.
         with registering(models):
             champion = registry.current(models, registry.CHAMPION)
@@ -205,13 +178,16 @@ def _run(cycle: _Cycle) -> TrainReport:
                 replace(cycle.start, champion_now=champion),
                 cycle.options, cycle.lease, learned, judged, cycle.watch,
             )  # fmt: skip
-            with cycle.watch.part("register"):
+            with cycle.watch.part("register"), failures.named():
                 _register(cycle, staged, report)
-            registry.set_alias(models, registry.CANDIDATE, report.version)
-            if report.promoted:
-                registry.promote(models, report.version, now=cycle.now, why="gate")
-    cycle.kept.finish()
-    clear(cycle.options)
+            with failures.registered(report.version):
+                registry.reveal(models, staged, report.version)
+                registry.set_alias(models, registry.CANDIDATE, report.version)
+                if report.promoted:
+                    registry.promote(models, report.version, now=cycle.now, why="gate")
+    with failures.no_matter():  # a later run sweeps what this one cannot
+        cycle.kept.finish()
+        clear(cycle.options)
     return replace(report, seconds=dict(cycle.watch.seconds))
 
 
@@ -253,7 +229,7 @@ def _material(catalog: Catalog, lease: Lease, options: TrainingOptions) -> Mater
 
 
 def _register(cycle: _Cycle, staged: Path, report: TrainReport) -> None:
-    """Seal the version, let the catalog know it, and give it its name."""
+    """Seal the version, and let the catalog know it: from then on it counts."""
     start, lease, now = cycle.start, cycle.lease, cycle.now
     sha256 = registry.seal(staged, manifest_of(report, start, cycle.options, lease, now))
     model = ModelVersion(
@@ -266,4 +242,3 @@ def _register(cycle: _Cycle, staged: Path, report: TrainReport) -> None:
     )
     ended = now + dt.timedelta(seconds=cycle.watch.total())
     leases.finish(cycle.catalog, lease, model, ended)
-    registry.reveal(cycle.models, staged, report.version)

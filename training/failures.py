@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from warehouse.errors import TrainingFailed
+
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -30,3 +34,25 @@ def named() -> Iterator[None]:
             "Nothing was registered and the batch was given back. Make room, with `driftmine "
             "models prune` say, and run again: what was drawn is kept."
         ) from error
+
+
+@contextmanager
+def registered(version: str) -> Iterator[None]:
+    """Raise TrainingFailed where a version that counts could not be given its place."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingFailed(
+            f"{version} is registered and its batch is used, but {error.filename or 'its folder'}: "
+            f"{error.strerror or type(error).__name__}. Mend that and run again: the version is "
+            "given its name and its place then."
+        ) from error
+
+
+@contextmanager
+def no_matter() -> Iterator[None]:
+    """Log what fails here, for what was done stands."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        _LOG.warning("what was kept of this update could not be cleared away: %s", error)

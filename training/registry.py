@@ -17,11 +17,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 
@@ -154,35 +154,6 @@ def reveal(models: Path, staged: Path, version: str) -> None:
     sync_folder(models / "versions")
 
 
-def adopt(models: Path, known: Mapping[str, str], alive: Collection[str]) -> None:
-    """Deal with the hidden folders of killed runs.
-
-    What was sealed and the catalog knows becomes a version; `known` holds the manifest's sha256
-    of every version there. The rest is removed, except where its batch is in `alive`.
-    """
-    named = {sha256: version for version, sha256 in known.items()}
-    for staged in (models / "versions").glob(".*"):
-        if LEAVING.fullmatch(staged.name):
-            continue  # a version that was pruned: what is left of it does not come back
-        manifest = staged / MANIFEST
-        sealed = named.get(sha256_of(manifest)) if manifest.exists() else None
-        if sealed:
-            reveal(models, staged, sealed)
-        elif _batch_of(staged) not in alive:
-            shutil.rmtree(staged)
-
-
-def complete_moves(models: Path) -> None:
-    """Point the aliases where they belong, after a run that was killed just before it did."""
-    wanted = {
-        CHAMPION: [move.version for move in _moves(models)],
-        CANDIDATE: versions(models),
-    }
-    for alias, names in wanted.items():
-        if names and current(models, alias) != names[-1]:
-            set_alias(models, alias, names[-1])
-
-
 def set_alias(models: Path, alias: str, version: str) -> None:
     """Point an alias at a version, in one step."""
     aliases = models / "aliases"
@@ -207,7 +178,7 @@ def promote(models: Path, name: str, *, now: dt.datetime, why: str = "operator")
             "passed, or set other limits in [training.gate] and train again."
         )
     require_whole(models, version)
-    # Written first: what is on record is carried out by `complete_moves`, come what may.
+    # Written first: what is on record is carried out by `settle`, come what may.
     record(models, Move(at=now, version=version, former=current(models, CHAMPION), why=why))
     set_alias(models, CHAMPION, version)
     return version
@@ -219,7 +190,7 @@ def rollback(models: Path, *, now: dt.datetime) -> str:
     former = next(
         (
             move.former
-            for move in reversed(_moves(models))
+            for move in reversed(moves(models))
             if move.version == champion and move.former != champion and move.why != "rollback"
         ),
         None,
@@ -267,7 +238,8 @@ def record(models: Path, move: Move) -> None:
     write_whole(models / "history.jsonl", b"\n".join(lines) + b"\n")
 
 
-def _moves(models: Path) -> list[Move]:
+def moves(models: Path) -> list[Move]:
+    """Those of the champion, the oldest first."""
     return [move for move in history(models) if move.why != PRUNED]
 
 
@@ -288,10 +260,6 @@ def sha256_of(path: Path) -> str:
     """Of a file, 64 hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _batch_of(staged: Path) -> str:
-    return unquote(staged.name.removeprefix(".").rpartition(".")[0])
 
 
 def _number(version: str) -> int:

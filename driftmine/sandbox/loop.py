@@ -18,7 +18,8 @@ from typing import TypeVar
 import msgspec
 
 from driftmine.home import Home
-from driftmine.nightly import NightReport, Parts, nightly
+from driftmine.night import NightReport, Parts
+from driftmine.nightly import nightly
 from driftmine.sandbox import oracle
 from driftmine.sandbox.account import Account, result_of
 from driftmine.sandbox.examine import Examined, examine
@@ -30,7 +31,6 @@ from driftmine.sandbox.tasks import draw_held_out
 from driftmine.session import Session
 from driftmine.train import update
 from training import registry
-from training.cycle import settle
 from training.policy import load
 from training.samplers.hf import HfSampler
 from warehouse import streams
@@ -121,8 +121,7 @@ def _night(
 
 
 def _complete(session: Session, catalog: Catalog) -> None:
-    """After a night that was killed: what it had registered, and the batch that it still holds."""
-    settle(catalog, session.home.models, now=session.now)
+    """After a night that was killed: wait for the batch that it still holds."""
     while streams.alive(catalog, now=dt.datetime.now(dt.UTC)):
         session.console.safe_point()
         time.sleep(1)

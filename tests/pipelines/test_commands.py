@@ -6,12 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock, Timeout
 
 from tests.training.registering import register
-from training import registry
+from training import prune, registry
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +193,23 @@ def test_train_and_the_registry(driftmine: Callable, night: dict, tmp_path: Path
     unknown = driftmine("models", "show", "v9999-00000000", *home)
     assert unknown.exit_code == 2
     assert "models list" in unknown.json()["message"]
+
+
+def test_nothing_is_promoted_while_versions_are_pruned(
+    driftmine: Callable, night: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shutil.copytree(night["home"], tmp_path / "home", symlinks=True)
+    plan, held = prune.plan, []
+
+    def planned(models: Path, **words: Any) -> prune.Plan:
+        with pytest.raises(Timeout):
+            FileLock(models / "registry.lock").acquire(blocking=False)
+        held.append(models)
+        return plan(models, **words)
+
+    monkeypatch.setattr(prune, "plan", planned)
+    assert driftmine("models", "prune", "--keep", "1", "--home", home).exit_code == 0
+    assert held == [home / "models"]
 
 
 def test_a_version_that_was_pruned_is_listed_and_shown_as_such(

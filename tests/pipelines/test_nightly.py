@@ -1,5 +1,6 @@
 """The main path, end to end, on the example logs that the project ships."""
 
+import datetime as dt
 import json
 import shutil
 from collections.abc import Callable
@@ -7,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from driftmine import nightly
+from driftmine.session import Session
+from training import registry
+from warehouse.catalog import Catalog
+from warehouse.errors import TrainingFailed
+from warehouse.leases import acquire
+from warehouse.selection import Wanted
 
 pytestmark = pytest.mark.usefixtures("small_updates")
 
@@ -145,6 +154,65 @@ def test_a_night_that_was_killed_ends_as_if_it_had_not_been(
 
 def _die(*args: object, **kwargs: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.chaos
+def test_a_night_that_was_killed_once_its_version_counted_tells_of_it(
+    driftmine: Callable, examples: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turns are used, so no other update is due: the version must not wait for the next."""
+    words = ("nightly", "--logs", examples, "--log-date", "2026-11-01", "--home", tmp_path)
+    with monkeypatch.context() as killed:
+        killed.setattr(registry, "reveal", _die)
+        assert driftmine(*words).exit_code == 130
+    assert registry.versions(tmp_path / "models") == []
+    done = driftmine(*words, "--json")
+    night = done.json()
+    (version,) = registry.versions(tmp_path / "models")
+    assert (night["model_version"], night["completed"]) == (version, [version])
+    assert 4 <= night["pairs"] <= night["batch_size"] <= 12
+    assert done.exit_code == (0 if night["promoted"] else 3)
+    assert registry.current(tmp_path / "models", "candidate") == version
+    assert version in (tmp_path / "reports" / "2026-11-01.html").read_text()
+    again = driftmine(*words, "--json")
+    assert (again.exit_code, again.json()["completed"]) == (0, [])
+
+
+def test_an_update_that_fails_costs_the_night_no_page(
+    driftmine: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TrainingFailed("no memory")
+
+    log = tmp_path / "log.jsonl"
+    log.write_text(chat("1", "a", "b", "No, that's wrong."))
+    words = ("nightly", "--logs", log, "--home", tmp_path, "--log-date", "2026-11-01", "--json")
+    monkeypatch.setattr("driftmine.nightly._train", fail)
+    done = driftmine(*words)
+    assert (done.exit_code, done.json()["message"]) == (1, "no memory")
+    page = " ".join((tmp_path / "reports" / "2026-11-01.html").read_text().split())
+    assert "none: it failed: no memory" in page and "1 conversations" in page
+
+
+def test_a_lease_that_ended_while_the_night_was_mined_holds_nothing(
+    driftmine: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(chat("1", "The capital of Australia?", "Sydney.", "No, that's wrong."))
+    mine, least = nightly._mine, dt.timedelta(milliseconds=1)
+
+    def leased(session: Session, catalog: Catalog, *rest: Any) -> None:
+        mine(session, catalog, *rest)
+        lease = acquire(
+            catalog, Wanted(turns=1), stream="default", holdout=0, ttl=least, now=session.now,
+            seed=0,
+        )  # fmt: skip
+        assert lease is not None
+
+    monkeypatch.setattr(nightly, "_mine", leased)
+    monkeypatch.setenv("DRIFTMINE_TRAINING__HOLDOUT", "0")
+    words = ("nightly", "--logs", log, "--home", tmp_path, "--log-date", "2026-11-01", "--json")
+    assert driftmine(*words).json()["training"] == "1 fresh trainable turns, 4 needed"
 
 
 def test_too_little_fresh_dsat_is_no_failure(driftmine: Callable, tmp_path: Path) -> None:

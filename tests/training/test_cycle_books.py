@@ -1,6 +1,8 @@
 """What a cycle leases, registers and names, whatever was trained: that was done before."""
 
 import datetime as dt
+import errno
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -130,6 +132,46 @@ def test_a_run_killed_after_its_commit_is_completed_by_the_next(
     assert registry.verify(models, version) == []
     settle(catalog, models, now=now)
     assert len(registry.history(models)) == 1
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device", "history.jsonl")
+
+
+@pytest.mark.parametrize("step", ["reveal", "set_alias", "promote"])
+def test_a_disk_that_is_full_once_the_version_counts(
+    step: str, booked: Night, models: Path, catalog: Catalog, fresh: Callable[[], int],
+    now: dt.datetime, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It is not said that nothing was registered; the next run gives the version its place."""
+    before = fresh()
+    with monkeypatch.context() as patch, pytest.raises(TrainingFailed) as caught:
+        patch.setattr(registry, step, full)
+        booked()
+    (known,) = streams.registered(catalog)
+    assert re.match(rf"{known.version} is registered.*history\.jsonl: No space", str(caught.value))
+    assert fresh() < before
+    assert settle(catalog, models, now=now) == (known.version,)
+    assert registry.current(models, "champion") == known.version
+    assert settle(catalog, models, now=now) == ()
+
+
+def test_what_cannot_be_cleared_away_undoes_no_version(
+    booked: Night, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle.Work, "finish", full)
+    report = booked()
+    assert report is not None and registry.current(models, "champion") == report.version
+
+
+def test_a_file_among_the_versions_is_none_of_ours(
+    booked: Night, models: Path, catalog: Catalog, now: dt.datetime
+) -> None:
+    booked()
+    stray = models / "versions" / ".nfs0001"
+    stray.touch()
+    settle(catalog, models, now=now)
+    assert stray.exists()
 
 
 def test_a_rollback_is_not_undone_by_the_next_run(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.registering import NOW, register
 from training import prune, registry
+from training.settle import adopt, complete_moves
 from warehouse.errors import PolicyUnusable
 
 
@@ -112,7 +113,7 @@ def test_a_kill_at_any_step(
     went = step != "rename"
     assert registry.versions(tmp_path) == [two] if went else [one, two]
     assert registry.pruned(tmp_path) == ([one] if went else [])
-    registry.adopt(tmp_path, {one: sha256}, set())
+    adopt(tmp_path, {one: sha256}, set())
     assert registry.versions(tmp_path) == ([two] if went else [one, two]), "never resurrected"
     prune.prune(tmp_path, prune.plan(tmp_path, keep=1), now=NOW)
     assert [p.name for p in (tmp_path / "versions").iterdir()] == [two]
@@ -125,7 +126,7 @@ def test_a_folder_half_deleted_is_deleted(tmp_path: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(shutil, "rmtree", _half)
         prune.prune(tmp_path, prune.plan(tmp_path, keep=1), now=NOW)
-    registry.adopt(tmp_path, {}, set())
+    adopt(tmp_path, {}, set())
     prune.complete(tmp_path, now=NOW)
     assert [p.name for p in (tmp_path / "versions").iterdir()] == [two]
     assert registry.recorded(tmp_path, one).version == one
@@ -152,7 +153,7 @@ def test_a_rollback_to_a_pruned_version_says_so(tmp_path: Path) -> None:
     prune.prune(tmp_path, prune.plan(tmp_path, keep=1), now=NOW)
     with pytest.raises(PolicyUnusable, match=f"{one}: its weights were given up"):
         registry.rollback(tmp_path, now=NOW)
-    registry.complete_moves(tmp_path)
+    complete_moves(tmp_path)
     assert registry.current(tmp_path, "champion") == two
 
 

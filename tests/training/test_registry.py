@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.registering import HELD, NOW, REPORT, manifest, register
 from training import registry
+from training.settle import adopt, complete_moves
 from warehouse.errors import PolicyUnusable, TrainingFailed
 
 
@@ -70,7 +71,7 @@ def test_what_a_killed_run_had_sealed(
         (staged / "model.safetensors").write_bytes(b"whole")
         sha256 = registry.seal(staged, manifest("v0001-00000000", "default-000001"))
     assert registry.versions(tmp_path) == []
-    registry.adopt(tmp_path, {"v0001-00000000": sha256 if known else "of another"}, alive)
+    adopt(tmp_path, {"v0001-00000000": sha256 if known else "of another"}, alive)
     assert registry.versions(tmp_path) == visible
     assert len(hidden(tmp_path)) == left
 
@@ -78,9 +79,9 @@ def test_what_a_killed_run_had_sealed(
 def test_what_a_killed_run_had_begun_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "versions" / ".default-000001.ab").mkdir(parents=True)
     with registry.staging(tmp_path, "a/b-000002"):
-        registry.adopt(tmp_path, {}, {"a/b-000002"})
+        adopt(tmp_path, {}, {"a/b-000002"})
         assert len(hidden(tmp_path)) == 1
-        registry.adopt(tmp_path, {}, set())
+        adopt(tmp_path, {}, set())
         assert not hidden(tmp_path)
 
 
@@ -139,7 +140,7 @@ def test_a_move_on_record_is_carried_out_later(
         registry.promote(tmp_path, three, now=NOW)
     assert registry.current(tmp_path, "champion") == two
     assert registry.current(tmp_path, "candidate") is None
-    registry.complete_moves(tmp_path)
+    complete_moves(tmp_path)
     assert (
         registry.current(tmp_path, "champion") == registry.current(tmp_path, "candidate") == three
     )
