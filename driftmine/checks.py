@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+from fsspec import get_filesystem_class
 
 from driftmine.home import KEY_VARIABLE
 from driftmine.session import Session
@@ -25,7 +26,9 @@ EXTRAS = {
     "detector": "sklearn",
     "judge": "httpx",
     "postgres": "psycopg",
-    "cloud": "s3fs",
+    "cloud": "adlfs",
+    "iceberg": "pyiceberg",
+    "presidio": "presidio_analyzer",
 }
 _PACKAGES = ("driftmine", "duckdb", "pyarrow", "sqlalchemy")
 _NAMED = 3  # things that a line names; the rest are a number
@@ -62,13 +65,26 @@ def extras(session: Session) -> Found:
     needed = {
         "judge": any(judge.base_url for judge in _judges(session).values()),
         "postgres": options.catalog_url.startswith("postgresql"),
-        "cloud": "://" in options.data_url and not options.data_url.startswith(("file:", "memory")),
+        "presidio": session.settings.ingestion.redaction.presidio,
     }
     missing = [name for name, is_needed in needed.items() if is_needed and name not in there]
+    if not _speaks(options.data_url):
+        missing.append("cloud")
     if missing:
         named = ",".join(missing)
         return "problem", f"{named}: needed by the settings", f"pip install '.[{named}]'"
     return ok(f"installed: {', '.join(there) or 'none'}")
+
+
+def _speaks(url: str) -> bool:
+    """Whether what speaks to the store of this URL is installed."""
+    if "://" not in url:
+        return True
+    try:
+        get_filesystem_class(url.partition("://")[0])
+    except (ImportError, ValueError):  # ValueError: nothing anywhere; `warehouse` says that
+        return False
+    return True
 
 
 def home(session: Session) -> Found:

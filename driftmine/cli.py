@@ -133,7 +133,7 @@ def train(
 
 @app.command()
 def nightly(
-    more: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="LOGS", hidden=True)] = None,
     logs: Annotated[
         list[str] | None,
         typer.Option("--logs", metavar="LOGS...", help="Files, folders, globs, URLs."),

@@ -136,8 +136,9 @@ class Home:
         if len(key) != _KEY_BYTES:
             raise SettingsError(
                 f"No usable key for user ids: {KEY_VARIABLE} or {self.key} must hold "
-                f"{2 * _KEY_BYTES} hex digits. Restore the file from your backup: with another key "
-                "the same user gets another name. `driftmine init` makes one in a new home."
+                f"{2 * _KEY_BYTES} hex digits. In a new home `driftmine init` makes one; "
+                "in one that had it, restore it from your backup: with another key the same user "
+                "gets another name."
             )
         return key
 

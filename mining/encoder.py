@@ -81,7 +81,7 @@ def load_encoder(folder: Path, card: EncoderCard) -> Encoder:
         from mining.transformer import load_transformer
     except ImportError as error:
         raise MissingExtra(
-            f"{folder}: its encoder needs torch and transformers: pip install 'driftmine[train]'. "
+            f"{folder}: its encoder needs torch and transformers: pip install '.[train]'. "
             'Or go without: `encoder = "never"` in [mining].'
         ) from error
     return load_transformer(folder / WHOLE)
@@ -92,7 +92,7 @@ def _onnx(folder: Path, weights: bytes, vocabulary: bytes, separator: str) -> On
         import onnxruntime
     except ImportError as error:
         raise MissingExtra(
-            f"{folder}: its encoder needs onnxruntime: pip install 'driftmine[etl]'. Or go "
+            f"{folder}: its encoder needs onnxruntime: pip install '.[etl]'. Or go "
             'without: `encoder = "never"` in [mining].'
         ) from error
     try:

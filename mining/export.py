@@ -56,7 +56,7 @@ def onnx_bytes(model: Any, tokenizer: Any) -> bytes:
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise MissingExtra(
-            "exporting an encoder needs onnx and onnxruntime: pip install 'driftmine[detector]'."
+            "exporting an encoder needs onnx and onnxruntime: pip install '.[detector]'."
         ) from error
     inputs = tuple(name for name in INPUTS if name in tokenizer.model_input_names)
     with tempfile.TemporaryDirectory() as scratch:

@@ -148,7 +148,7 @@ def _fit_second(
     except ImportError as error:
         raise MissingExtra(
             "fine-tuning an encoder needs torch, transformers and onnx: pip install "
-            "'driftmine[train,detector,etl]'."
+            "'.[train,detector,etl]'."
         ) from error
     try:
         return fit_second(encoder, rows, first, fold=fold, seed=seed, work=work, told=told)

@@ -159,7 +159,7 @@ def _with(reading: Reading, category: Category, weight: float) -> Reading:
 def asker(options: JudgeOptions, *, account: str, timing: Timing | None = None) -> Asker[Said]:
     """Whom to ask. Raises SettingsError, MissingExtra."""
     if importlib.util.find_spec("httpx") is None:
-        raise MissingExtra("asking a judge needs httpx: pip install 'driftmine[judge]'.")
+        raise MissingExtra("asking a judge needs httpx: pip install '.[judge]'.")
     if options.low > options.high:
         raise SettingsError("[mining.judge] low is above high, so nobody is uncertain. Swap them.")
     from endpoint.asking import Asker

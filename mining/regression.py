@@ -6,7 +6,7 @@ from typing import Any
 
 from warehouse.errors import MissingExtra
 
-_MISSING = "training a detector needs scikit-learn: pip install 'driftmine[detector]'."
+_MISSING = "training a detector needs scikit-learn: pip install '.[detector]'."
 
 
 def logistic(strength: float) -> Any:

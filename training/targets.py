@@ -172,7 +172,9 @@ class Hub:
                 "may write there; it is read for this command alone."
             )
         if importlib.util.find_spec("huggingface_hub") is None:
-            raise MissingExtra("Publishing to the Hub needs the extra `train`: pip install.")
+            raise MissingExtra(
+                "Publishing to the Hub needs the extra `train`: pip install '.[train]'."
+            )
         from huggingface_hub import HfApi
 
         self._repo, self._public, self._api = match["repo"], public, HfApi(token=token)

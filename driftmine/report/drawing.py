@@ -69,7 +69,7 @@ def loaded() -> Iterator[tuple[Any, Any]]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtra(
-            "Plots need matplotlib: pip install 'driftmine[detector]'. The numbers are all there."
+            "Plots need matplotlib: pip install '.[detector]'. The numbers are all there."
         ) from error
     with matplotlib.rc_context(STYLE):
         yield Figure, FigureCanvasAgg

@@ -16,7 +16,7 @@ Ablation = Literal[
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 
 # Of each method the best at which no night moved too far, on a seed apart (docs/sandbox.md).
-LEARNING_RATES = {"drift": 2e-4, "iterdpo": 3e-4, "spin": 1e-4}
+LEARNING_RATES = {"drift": 2e-4, "iterdpo": 3e-4, "spin": 2e-4}
 _NONE = 1e9  # a limit that nothing reaches
 _NO_GATE: dict[str, object] = {
     "max_kl": _NONE, "max_length_ratio": _NONE, "max_kl_base": _NONE, "max_chosen_drop": _NONE,

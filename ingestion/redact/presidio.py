@@ -96,7 +96,7 @@ def load_presidio() -> PresidioRedactor:
     except ImportError as error:
         raise MissingExtra(
             "[ingestion.redaction] presidio = true needs Presidio, which is not installed. "
-            'Install "driftmine[presidio]", or set it to false.'
+            "Install it (pip install '.[presidio]'), or set it to false."
         ) from error
     if find_spec(MODEL) is None:
         raise MissingExtra(

@@ -148,6 +148,14 @@ BROKEN: dict[str, tuple[Callable[[Home, Any], object], str, str, str]] = {
         lambda h, s: h.settings.write_text('[warehouse]\ncatalog_url = "postgresql+psycopg://x/y"'),
         "extras", "problem", "pip install '.[postgres]'",
     ),
+    "a needed store": (
+        lambda h, s: h.settings.write_text('[warehouse]\ndata_url = "abfs://box/folder"'),
+        "extras", "problem", "pip install '.[cloud]'",
+    ),
+    "a needed redactor": (
+        lambda h, s: h.settings.write_text("[ingestion.redaction]\npresidio = true"),
+        "extras", "problem", "pip install '.[presidio]'",
+    ),
     "a lost alias": (lambda h, s: a_lost_alias(h), "models", "problem", "models promote"),
     "no catalog": (lambda h, s: lose_catalog(h), "catalog", "problem", "--rebuild-catalog"),
     "an empty catalog": (

@@ -90,7 +90,7 @@ def test_it_works_on_what_the_rules_left():
 
 def test_without_its_package_it_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
-    with pytest.raises(MissingExtra, match=r"driftmine\[presidio\]"):
+    with pytest.raises(MissingExtra, match=r"pip install '.\[presidio\]'"):
         load_redactor(RedactionOptions(presidio=True))
 
 

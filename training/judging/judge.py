@@ -178,7 +178,7 @@ def _check(options: JudgeOptions, policies: Iterable[str]) -> None:
             "a model prefers its own answers. Name another model as the judge."
         )
     if importlib.util.find_spec("httpx") is None:
-        raise MissingExtra("asking a judge needs httpx: pip install 'driftmine[judge]'.")
+        raise MissingExtra("asking a judge needs httpx: pip install '.[judge]'.")
 
 
 def _bare(name: str) -> str:
