@@ -51,7 +51,7 @@ bench: $(INSTALLED) ## the figures of docs/measurements.md that need no data of 
 	$(BIN)/python bench/ingest.py cpu
 
 # A folder of labelled files beside the project's own, and the encoder to fine-tune.
-DATA ?= ../shared/data
+DATA ?= data
 ENCODER ?= build/all-MiniLM-L6-v2
 OWN = mining/data/dsat-authored.jsonl mining/data/dsat-written.jsonl
 

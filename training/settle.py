@@ -39,7 +39,10 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> tuple[str, ..
             if model.promoted and model.version in there - moved:
                 completed.add(model.version)
                 _promote(models, model.version, now)
-        return tuple(version for version in registry.versions(models) if version in completed)
+        found = tuple(version for version in registry.versions(models) if version in completed)
+    if found:
+        _LOG.warning("%s: of a run that was killed once it counted; completed", ", ".join(found))
+    return found
 
 
 def _promote(models: Path, version: str, now: dt.datetime) -> None:
