@@ -48,6 +48,7 @@ holdout = 0.2              # a new home has few conversations, and the gate want
 # those of the paper (docs/training.md).
 max_prompt_tokens = 384
 max_new_tokens = 64
+keep_cut_off = true        # it hardly ever ends an answer
 max_length = 512
 batch_size = 8
 learning_rate = 2e-6

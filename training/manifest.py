@@ -45,6 +45,15 @@ def outward(
     return shown | turns | {"settings": settings, "files": files, "registered_sha256": sha256}
 
 
+# What the pairs of each method are.
+_PAIRS = {
+    "drift": "rejected are answers that users were dissatisfied with, chosen are drawn anew",
+    "iterdpo": "of several drawn answers the best is chosen and the worst rejected",
+    "spin": "chosen are answers that users were satisfied with, rejected are drawn",
+    "seed": "chosen are answers that users accepted after a complaint, rejected those before it",
+}
+
+
 def card(manifest: Manifest) -> str:
     """The version's README.md, with the front matter that Hugging Face's tools read."""
     method, report = manifest.settings["method"], manifest.report
@@ -61,7 +70,7 @@ tags: [driftmine, dpo, {method}]
 # {manifest.version}
 
 Trained by Driftmine ({method}) from `{manifest.parent}` on {manifest.created_at:%F}: one round of
-DPO on {report["pairs"]} pairs, the rejected answers being those that users were dissatisfied with.
+DPO on {report["pairs"]} pairs: {_PAIRS[method]}.
 The batch is `{manifest.batch_id}` of {len(manifest.turn_ids)} turns; manifest.json has the
 settings, the figures and the digest of every file.
 {notes}

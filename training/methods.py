@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 from training.examples import Example
@@ -126,7 +127,9 @@ class IterDpo:
         ]
         if len(known) < 2:
             return Filtered.UNSCORED
-        (best, chosen), (worst, rejected) = max(known), min(known)
+        # By the score alone: of two marks alike the text must not decide.
+        by_score = itemgetter(0)
+        (best, chosen), (worst, rejected) = max(known, key=by_score), min(known, key=by_score)
         if refuses(chosen):
             return Filtered.REFUSED
         if best == worst:
@@ -206,6 +209,10 @@ def guided_prompt(example: Example) -> Prompt:
 
 
 def _pair(example: Example, chosen: str, rejected: str) -> PreferencePair:
+    """Both as a template would show them, or they would differ by what stands around them."""
     return PreferencePair(
-        turn_id=example.turn_id, prompt=example.prompt, chosen=chosen.strip(), rejected=rejected
+        turn_id=example.turn_id,
+        prompt=example.prompt,
+        chosen=chosen.strip(),
+        rejected=rejected.strip(),
     )

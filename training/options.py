@@ -99,7 +99,7 @@ class TrainingOptions:
     top_p: Annotated[float, Interval(gt=0, le=1)] = 0.9
     max_new_tokens: Annotated[int, Ge(1)] = 512
     resample: Annotated[int, Ge(0)] = 2  # more draws where a sample makes no pair
-    keep_cut_off: bool = True  # train on chosen answers that max_new_tokens cut off
+    keep_cut_off: bool = False  # train on answers that max_new_tokens cut, as if they ended there
     max_prompt_tokens: Annotated[int, Ge(16)] = 1024  # cut from the left, counted
     sample_batch: Annotated[int, Ge(1)] = 32  # prompts sampled at once
     sampler: Literal["transformers", "endpoint"] = "transformers"  # what draws chosen answers

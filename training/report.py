@@ -132,7 +132,7 @@ def manifest_of(
             for name, value in asdict(options).items()
             if name not in ("judge", "endpoint")
         },
-        guidance=GUIDANCE_VERSION if options.guided else "",
+        guidance=GUIDANCE_VERSION if options.guided and options.method == "drift" else "",
         batch_id=lease.batch_id,
         snapshot=lease.snapshot,
         turn_ids=tuple(task.example.turn_id for task in tasks(lease, options)),

@@ -133,6 +133,9 @@ def _trainer(
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
+    for name, module in trainer.model.named_modules():
+        if "lora_dropout" in name and hasattr(module, "p"):
+            module.p = options.lora.dropout  # TRL turned it off with the policy's own
     if options.lora.rank and trainer.is_fsdp_enabled:
         raise TrainingFailed(
             "[training.lora]: adapters are not added to weights that are sharded. Take `fsdp` out "

@@ -35,6 +35,7 @@ OPTIONS = TrainingOptions(
     max_length=192,
     max_prompt_tokens=128,
     max_new_tokens=12,
+    keep_cut_off=True,
     batch_size=4,
     learning_rate=1e-5,
     gate=OPEN_GATE,

@@ -1,6 +1,7 @@
 """Drawing from a server: the right policy, once each, within the budget, and from the store."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -127,13 +128,17 @@ def test_every_draw_has_a_seed_of_its_own_and_the_same_one_again(serve: Make) ->
     assert len(posts(server)) == 7 and len(hotter) == 1
 
 
-def test_another_policy_of_the_same_name_shares_no_answer(
-    serve: Make, policy: Policy, policy_folder: Path
+def test_other_weights_in_the_same_folder_share_no_answer(
+    serve: Make, policy: Policy, policy_folder: Path, tmp_path: Path
 ) -> None:
     sampler, server = serve(answers(say("x"), names=("champion",)), model="champion")
-    sampler.sample(ask("a"), WARM, seed=1)
-    next_one = replace(policy, source=str(policy_folder))
-    replace(sampler, policy=next_one).sample(ask("a"), WARM, seed=1)
+    folder = tmp_path / "mended"
+    shutil.copytree(policy_folder, folder)
+    here = replace(sampler, policy=replace(policy, source=str(folder)))
+    here.sample(ask("a"), WARM, seed=1)
+    weights = next(folder.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    here.sample(ask("a"), WARM, seed=1)
     assert len(posts(server)) == 2
 
 

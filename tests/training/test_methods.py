@@ -55,11 +55,17 @@ def test_the_others_draw_from_the_context_alone(method: Method) -> None:
 
 PAIRED = {
     "drift: drawn over real": (DRIFT, [" 3 km. "], [], ("3 km.", "Far.")),
-    "spin: real over drawn": (SPIN, ["Near."], [], (EXAMPLE.accepted, "Near.")),
+    "spin: real over drawn": (SPIN, ["\n\nNear. "], [], (EXAMPLE.accepted, "Near.")),
     "seed: real over real": (SEED, [], [], (EXAMPLE.accepted, "Far.")),
     "iterdpo: best over worst": (
         ITERDPO, ["It is 3 km.", "No idea.", "Ask me later."], [0.9, -1.0, 0.1],
         ("It is 3 km.", "No idea."),
+    ),
+    "iterdpo: of two that are as good the text does not decide": (
+        ITERDPO, ["a plain one", "no", "**bold**"], [7.0, 1.0, 7.0], ("a plain one", "no"),
+    ),
+    "iterdpo: nor of two that are as bad": (
+        ITERDPO, ["it is so", "**bold**", "1. a list"], [7.0, 1.0, 1.0], ("it is so", "**bold**"),
     ),
     "iterdpo: one without a score": (
         ITERDPO, ["It is 3 km.", "No idea.", "Ask me later."], [math.nan, -1.0, 0.1],

@@ -172,9 +172,15 @@ def test_the_same_seed_draws_the_same(policy: Policy) -> None:
 def test_a_policy_s_own_way_of_drawing_does_not_count(policy: Policy) -> None:
     sampler = HfSampler(policy=policy)
     plain = sampler.sample(PROMPTS, WARM, seed=1)
-    own = {"do_sample": True, "top_k": 1, "temperature": 0.1, "repetition_penalty": 9.0}
+    own = {
+        "do_sample": True, "top_k": 1, "temperature": 0.1, "repetition_penalty": 9.0, "min_p": 0.3,
+        "min_new_tokens": 7, "suppress_tokens": [5, 6], "num_return_sequences": 2,
+        "stop_strings": ["a"], "guidance_scale": 2.0, "num_beams": 2,
+    }  # fmt: skip
     policy.model.generation_config.update(**own)
+    before = policy.model.generation_config.to_dict()
     assert sampler.sample(PROMPTS, WARM, seed=1) == plain
+    assert policy.model.generation_config.to_dict() == before, "it is saved with the next version"
 
 
 def test_finish_reasons(policy: Policy) -> None:

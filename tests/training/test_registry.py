@@ -1,12 +1,16 @@
 """The registry: whole versions or none, aliases that move in one step, and back."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.training.registering import HELD, NOW, REPORT, manifest, register
 from training import registry
+from training.manifest import card
+from training.options import Method
 from training.settle import adopt, complete_moves
 from warehouse.errors import PolicyUnusable, TrainingFailed
 
@@ -25,6 +29,21 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     readme = (registry.folder(tmp_path, version) / "README.md").read_text(encoding="utf-8")
     assert "| kl | 0.1 | 0.5 | yes |" in readme
     assert not hidden(tmp_path)
+
+
+CARDS = {
+    "drift": "rejected are answers that users were dissatisfied with",
+    "iterdpo": "of several drawn answers",
+    "spin": "chosen are answers that users were satisfied with",
+    "seed": "chosen are answers that users accepted",
+}
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_a_card_says_what_its_method_s_pairs_are(method: str) -> None:
+    one = manifest("v0001-00000000", "b", REPORT)
+    told = " ".join(card(replace(one, settings={"method": method})).split())
+    assert [name for name, words in CARDS.items() if words in told] == [method]
 
 
 def test_versions_count_on_past_the_fourth_digit(tmp_path: Path) -> None:

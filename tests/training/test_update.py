@@ -231,6 +231,21 @@ def test_an_adapter_is_trained_and_then_part_of_the_policy(
     assert update.update(again, pairs, options).start_margin == 0.0
 
 
+def test_an_adapter_drops_out_as_it_is_told_to(
+    policy_folder: Path, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL turns every dropout off, those of adapters too."""
+    monkeypatch.setattr(update, "_bring_together", lambda *_: None)
+    losses = []
+    for dropout in (0.0, 0.5):
+        lora = LoraOptions(rank=4, dropout=dropout)
+        options = replace(OPTIONS, lora=lora, learning_rate=1e-2)
+        done = update.update(load(str(policy_folder)), pairs, options)
+        assert done.start_margin == 0.0
+        losses.append(done.last_loss)
+    assert losses[0] != losses[1]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_loss_is_that_of_trl_alone(policy_folder: Path, pairs: Pairs, tmp_path: Path) -> None:
     """The same pairs in the same order through TRL as its manual has it: the same trajectory."""

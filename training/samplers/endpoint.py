@@ -24,6 +24,7 @@ from endpoint.ledger import SAMPLES, forget
 from endpoint.outcome import NOT_ASKED, Unanswered
 from endpoint.timing import Timing
 from training.options import TrainingOptions
+from training.policy import fingerprint
 from training.prompts import Fitted, Prompt, fit
 from training.registry import VERSION
 from training.samplers.base import FinishReason, Progress, Sample, Sampling
@@ -121,6 +122,7 @@ class EndpointSampler:
         from endpoint.transport import Drawing
 
         seen: Counter[Prompt] = Counter()
+        policy = fingerprint(self.policy.source)  # other weights may come to lie there
         wanted = []
         for prompt in prompts:
             messages = tuple({"role": str(m.role), "content": m.content} for m in prompt)
@@ -131,7 +133,7 @@ class EndpointSampler:
                 max_tokens=parameters.max_new_tokens,
             )
             seen[prompt] += 1
-            wanted.append(Wanted(messages=messages, drawing=drawing, policy=self.policy.source))
+            wanted.append(Wanted(messages=messages, drawing=drawing, policy=policy))
         return wanted
 
     def _check_answers(self, answers: Answers[Drawn]) -> None:

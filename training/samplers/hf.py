@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
@@ -84,7 +85,7 @@ class HfSampler:
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in asked])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in asked])
         heard = _LogProbabilities()
-        with policy.computing():
+        with policy.computing(), _bare(policy.model):
             grown = policy.model.generate(
                 input_ids=ids.to(policy.device),
                 attention_mask=mask.to(policy.device),
@@ -99,8 +100,7 @@ class HfSampler:
         ]
 
     def _config(self, parameters: Sampling) -> GenerationConfig:
-        # What is left out would be filled from the policy's own file; a top_k or a repetition
-        # penalty there would make the samples another policy's.
+        # What is left out here is filled with the library's defaults: top_k is 50 there.
         drawing = (
             {
                 "do_sample": True,
@@ -131,6 +131,21 @@ class HfSampler:
             prompt_cut=fitted.cut,
             logp=answer.logp,
         )
+
+
+@contextmanager
+def _bare(model: Any) -> Iterator[None]:
+    """Without the settings that the policy's own file has for sampling.
+
+    A min_p or a repetition penalty there would make the samples another policy's, and their KL
+    would be that of neither.
+    """
+    own = model.generation_config
+    model.generation_config = GenerationConfig(eos_token_id=own.eos_token_id)
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _end_ids(policy: Policy) -> set[int]:

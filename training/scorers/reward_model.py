@@ -28,7 +28,8 @@ class RewardModelScorer:
 
     source: str  # folder or model name that it was loaded from
     model: Any  # transformers.PreTrainedModel with one label, in eval mode
-    tokenizer: Any  # with a chat template and a pad token
+    tokenizer: Any  # with a chat template
+    pad: int | None  # token; None: there is none, and `batch` is 1
     batch: int = 16  # conversations at once
     max_tokens: int = MAX_TOKENS  # longer conversations lose their beginning, never the answer
     progress: Progress | None = None
@@ -69,7 +70,8 @@ class RewardModelScorer:
         return scores
 
     def _logits(self, rows: Sequence[list[int]]) -> list[float]:
-        width, pad = max(map(len, rows)), self.tokenizer.pad_token_id
+        # Where there is none, nothing is padded.
+        width, pad = max(map(len, rows)), self.pad if self.pad is not None else -1
         device = self.model.device
         ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=device)
         real = torch.tensor(
@@ -127,7 +129,7 @@ def load(
             "are never read, and code that comes with a model is never run."
         ) from error
     _refuse_untrained(source, sorted(told["missing_keys"]))
-    _prepare(source, model, tokenizer)
+    pad = _padding(source, model, tokenizer)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     room = getattr(config.get_text_config(), "max_position_embeddings", None) or max_tokens
     room = min(room, tokenizer.model_max_length)
@@ -135,7 +137,8 @@ def load(
         source=source,
         model=model.to(device).eval(),
         tokenizer=tokenizer,
-        batch=batch,
+        pad=pad,
+        batch=batch if pad is not None else 1,
         max_tokens=min(max_tokens, room),
         progress=progress,
     )
@@ -158,21 +161,20 @@ def _refuse_untrained(source: str, missing: Sequence[str]) -> None:
         )
 
 
-def _prepare(source: str, model: Any, tokenizer: Any) -> None:
+def _padding(source: str, model: Any, tokenizer: Any) -> int | None:
+    """The token to pad with; None: there is none."""
     if not tokenizer.chat_template:
         raise ScorerUnusable(
             f"{source}: its tokenizer has no chat template, so nobody knows how it was shown "
             "conversations. Put the template into chat_template.jinja in that folder."
         )
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise ScorerUnusable(
-                f"{source}: its tokenizer has neither a pad token nor an end token. Set pad_token "
-                "in tokenizer_config.json."
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    # Decoders score at the last token that is no padding.
-    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    # Decoders score at the last token that is no padding. Where neither tokenizer nor config has
+    # such a token they do so at the last one, of one conversation at a time.
+    config = model.config.get_text_config()
+    if tokenizer.pad_token_id is not None:
+        config.pad_token_id = tokenizer.pad_token_id
+    pad: int | None = config.pad_token_id
+    return pad
 
 
 def _first_line(error: Exception) -> str:

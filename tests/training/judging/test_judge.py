@@ -272,7 +272,7 @@ def test_without_httpx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     from warehouse.errors import MissingExtra
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"driftmine\[judge\]"):
+    with pytest.raises(MissingExtra, match=r"'.\[judge\]'"):
         Judge(JudgeOptions(base_url="https://h/v1", model="m"), account="a")
 
 

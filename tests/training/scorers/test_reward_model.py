@@ -194,11 +194,22 @@ def test_refused(copied: Path, spoil: Callable[[Path], None], says: str) -> None
         load(str(copied))
 
 
-def test_without_a_pad_token_the_end_serves(copied: Path, make_examples) -> None:
+def test_without_a_pad_token_the_last_token_is_scored(copied: Path, make_examples) -> None:
+    """A conversation ends with the end token: taken for padding, the one before it would be."""
+    import transformers
+
+    padded = load(str(copied)).score(make_examples(1), [["a", "a longer one"]])
     edit(copied / "tokenizer_config.json", pad_token=None)
     edit(copied / "config.json", pad_token_id=None)
     scorer = load(str(copied))
-    assert scorer.tokenizer.pad_token == "<|end|>"
-    together = scorer.score(make_examples(1), [["a", "a longer one"]])[0]
-    alone = replace(scorer, batch=1).score(make_examples(1), [["a", "a longer one"]])[0]
-    assert together == pytest.approx(alone, abs=1e-4)
+    assert (scorer.pad, scorer.batch) == (None, 1)
+    found = scorer.score(make_examples(1), [["a", "a longer one"]])
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(copied)
+    (example,) = make_examples(1)
+    for answer, score in zip(["a", "a longer one"], found[0], strict=True):
+        ids = scorer._ids(example.prompt, answer)
+        assert ids[-1] == scorer.tokenizer.eos_token_id
+        with torch.no_grad():
+            own = float(model(torch.tensor([ids])).logits)
+        assert score == pytest.approx(own, abs=1e-4)
+    assert found[0] == pytest.approx(padded[0], abs=1e-4)
