@@ -1,11 +1,14 @@
 """docs/warehouse.md says what is there, and its queries run."""
 
+import datetime as dt
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from warehouse.query import connect, run
+from warehouse.records import Category, Signal, SignalKind
 from warehouse.views import dictionary
 
 TEXT = (Path(__file__).parents[2] / "docs" / "warehouse.md").read_text()
@@ -64,3 +67,34 @@ def test_the_comments_in_the_database_are_the_dictionarys(store) -> None:
     for view, column, comment in store.sql(columns):
         found[view][column] = comment
     assert found == said
+
+
+def test_many_follow_ups_of_few_users_say_less(store) -> None:
+    """Ten users, each always or never dissatisfied: 100 follow-ups count as nine."""
+    (weekly,) = [query for query in QUERIES if "AS apart" in query]
+    other = {"signal": SignalKind.NEUTRAL, "category": Category.NEUTRAL}
+
+    def rows(week: int, users: int, happy: Callable[[int], bool]) -> list[Signal]:
+        return [
+            store.signal(
+                1_000 * week + i, user_key=f"user-{i % users}", **(other if happy(i) else {})
+            )
+            for i in range(100)
+        ]
+
+    def week(rows: list[Signal], ago: int) -> None:
+        night = store.night - dt.timedelta(days=7 * ago)
+        staged = store.stage("signals", "rules@1", rows, night)
+        store.publish(f"{ago}", staged, night=night)
+
+    week(rows(0, 10, lambda i: i % 2 == 0), 0)
+    week(rows(1, 100, lambda i: i % 10 < 7), 1)
+    with connect(store.root) as connection:
+        ((_, n, users, rate, low, high, change, apart),) = run(connection, weekly).fetchall()
+        told = "SELECT round(wilson_low(4.5, 9), 3), round(wilson_high(4.5, 9), 3)"
+        (expected,) = run(connection, told).fetchall()
+        alone = "SELECT wilson_low(50, 100) > wilson_high(30, 100)"
+        assert run(connection, alone).fetchall() == [(True,)], "as if each were another user's"
+    assert (n, users, rate, change) == (100, 10, 0.5, pytest.approx(0.2))
+    assert (low, high) == expected
+    assert apart is False
