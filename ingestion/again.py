@@ -43,11 +43,10 @@ def find_all(names: Iterable[str], roots: Sequence[str]) -> tuple[list[LogFile],
 
 
 def still_theirs(catalog: Catalog, night: dt.date, logs: Sequence[LogFile]) -> list[LogFile]:
-    """Without those that hold by now what another run read: the log of the next night."""
+    """Without those that hold by now what only another run read: the log of the next night."""
     runs = ledger.read_for(catalog)
-    others = {
-        (log.name, log.sha256)
-        for log in ledger.published(catalog)
-        if runs[log.log_date, log.name] != night
-    }
-    return [log for log in logs if (log.name, log.sha256) not in others]
+    own, others = set(), set()
+    for log in ledger.published(catalog):
+        theirs = own if runs[log.log_date, log.name] == night else others
+        theirs.add((log.name, log.sha256))
+    return [log for log in logs if (log.name, log.sha256) not in others - own]

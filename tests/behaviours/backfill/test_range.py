@@ -116,6 +116,15 @@ def test_a_log_that_the_next_night_overwrote_stays_with_what_it_gave(world) -> N
     assert {"1 x", "2 y"} <= set(world.shown())
 
 
+def test_a_log_that_was_read_for_two_nights_is_read_again_for_both(world) -> None:
+    log = world.log("app.jsonl", "x")
+    world.ingest(NIGHTS[0], log)
+    world.ingest(NIGHTS[1], log)
+    code, states, report = world.again("ingest", 1, 3, **OTHER)
+    assert (code, states) == (0, {"01": "done", "02": "done"})
+    assert [date["lost"] for date in report["dates"]] == [{}, {}]
+
+
 def test_a_log_that_holds_something_else_by_now_is_held_and_the_others_go_on(world) -> None:
     world.log("1.jsonl", "new", "newer")
     world.log("2.jsonl", "2a", "2b", "2c")
