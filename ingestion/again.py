@@ -45,7 +45,8 @@ def find_all(names: Iterable[str], roots: Sequence[str]) -> tuple[list[LogFile],
 def still_theirs(catalog: Catalog, night: dt.date, logs: Sequence[LogFile]) -> list[LogFile]:
     """Without those that hold by now what only another run read: the log of the next night."""
     runs = ledger.read_for(catalog)
-    own, others = set(), set()
+    own: set[tuple[str, str]] = set()
+    others: set[tuple[str, str]] = set()
     for log in ledger.published(catalog):
         theirs = own if runs[log.log_date, log.name] == night else others
         theirs.add((log.name, log.sha256))

@@ -7,10 +7,12 @@ module may be stored.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -42,6 +44,9 @@ from warehouse.records import (
     SystemPrompt,
     Turn,
 )
+
+# What ids have that hold an address or a phone number; of most ids nothing else is looked at.
+_REACHES = re.compile(r"[@+]|%40|%2[Bb]|(?:^|:)00\d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +219,10 @@ class Assembler:
         if given in (None, ""):
             return f"sha-{id_of(key, chains, times)}"
         text = str(given)
-        if "@" in text or text.startswith("+"):
-            found = self._redactor.redact([text], language=None, country=None)
+        if _REACHES.search(text):
+            # A space before each plus: behind user_ or the like it begins a number all the same.
+            plain = unquote(text).replace("+", " +")
+            found = self._redactor.redact([plain], language=None, country=None)
             if found.counts:
                 text = f"key-{user_key(text, self._assembly.secret)}"
         return self._assembly.id_prefix + text

@@ -53,8 +53,10 @@ _RESOLVERS = frozenset(
 _STAND_IN = frozenset(
     "your my the some new old enter insert change changeme example test placeholder redacted dummy "
     "password passwd pass pwd secret key token api db user name me here value string null none "
-    "true false undefined required optional this".split()
+    "true false undefined required optional this md5 sha1 sha256 sha512 aes128 aes256 "
+    "base64 utf8".split()
 )
+_EMPHASIS = re.compile(r"(\*{1,3})(.+)\1")
 _GAP = re.compile(r"[\W_]+")
 _CODE = re.compile(
     r"[$%@].*|[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+|[A-Za-z_]\w*=.*|\\.*|/.*|https?:.*"
@@ -129,6 +131,8 @@ def _bits(value: str) -> float:
 
 def password(value: str, _: Sequence[str]) -> str | None:
     """A password: letters with digits or signs, and not a word that stands for one."""
+    if marked := _EMPHASIS.fullmatch(value):
+        value = marked[2]
     letters = any(map(str.isalpha, value))
     others = any(map(_OTHERS.__contains__, value))
     if not letters or not others or _CODE.fullmatch(value):

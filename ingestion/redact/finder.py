@@ -34,8 +34,12 @@ _CUTS = 3  # words cut from the end of a candidate that does not check
 _SET_MEMORY = 64 << 20
 _RULE_MEMORY = 8 << 20
 
-# What makes a number part of something longer, right before it and right after it.
-_GLUED_BEFORE = r"[0-9A-Za-z_][\-./\\_]|\b[0-9]{1,2},|[0-9]:|[\-/\\$~^*+%@_]|[€£¥₹]\s?"
+# What makes a number part of something longer, right before it and right after it. Asterisks,
+# underscores and two tildes are Markdown's emphasis, unless a word or a number stands before them.
+_GLUED_BEFORE = (
+    r"[0-9A-Za-z_][\-./\\]|[0-9A-Za-z)\]][*_]{1,3}|\b[0-9]{1,2},|[0-9]:"
+    r"|[\-/\\$^+%@]|(?:^|[^~])~|[€£¥₹]\s?"
+)
 _GLUED_AFTER = (
     r"^(?:[0-9A-Za-z_%@]|\s?[€£¥₹元円원]|\.[0-9]|,[0-9]{1,2}(?:[^0-9]|$)|[\-/_][0-9A-Za-z])"
 )
@@ -69,7 +73,7 @@ class Finder:
 
         Candidates that are checked are counted in `checked`, by rule.
         """
-        text = self._apart(text)
+        text, before = self._apart(text), folding.unmarked(before)
         hits = self._hits(text)
         if self._wide not in hits:
             return self._found(text, hits, before, regions, checked)
@@ -79,6 +83,7 @@ class Finder:
         return [narrow.widened(span) for span in spans]
 
     def _apart(self, text: bytes) -> bytes:
+        text = folding.unmarked(text)
         # Before the set sees it: groups that may begin at any number have too many states for it.
         return folding.one_by_one(text) if self._row.search(text) else text
 
@@ -116,6 +121,7 @@ class _CompiledRule:
         denied = (*rule.unless, _GLUED_BEFORE) if rule.alone else rule.unless
         self._denied_before = _compiled(f"(?i)(?:{'|'.join(denied)})$", rule.id) if denied else None
         self._denied_after = _compiled(_GLUED_AFTER, rule.id) if rule.alone else None
+        self._refused = _compiled(f"^(?:{'|'.join(rule.refuse)})", rule.id) if rule.refuse else None
         self._cuts = _CUTS if rule.cut else 0
 
     def find(
@@ -136,6 +142,8 @@ class _CompiledRule:
             if needs_word and not self._context.search(near + b"\0" + after):
                 continue
             value = text[begin:end]
+            if self._refused is not None and self._refused.search(value + after):
+                continue
             checked[self._id] += 1
             found = (
                 self._checked(value, after, regions)

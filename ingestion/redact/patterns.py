@@ -24,6 +24,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     context: tuple[str, ...] = ()  # words of which one has to stand near; case does not matter
     countries: tuple[str, ...] = ()  # ISO 3166: from there, no such word is needed
     unless: tuple[str, ...] = ()  # what must not stand right before; case does not matter
+    refuse: tuple[str, ...] = ()  # what a candidate and what follows must not begin with
     alone: bool = False  # not part of a longer number, a word, a path or a version
     cut: bool = False  # where the whole does not check, words are cut from its ends
 
@@ -60,6 +61,7 @@ def _spelled_out(rule: Rule, terms: Mapping[str, str]) -> Rule:
         pattern=_expand(rule.pattern, terms),
         context=tuple(_expand(pattern, terms) for pattern in rule.context),
         unless=tuple(_expand(pattern, terms) for pattern in rule.unless),
+        refuse=tuple(_expand(pattern, terms) for pattern in rule.refuse),
     )
 
 

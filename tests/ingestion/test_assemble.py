@@ -81,9 +81,22 @@ def test_the_id_zero_is_an_id(assemble):
 
 REACHABLE = {
     "an address": ("ann@example.com", True),
+    "an address in a URL": ("jo%40example.com", True),
+    "an address with a list": ("jo+lists@example.com", True),
+    "an account of a messenger": ("12025550143@s.whatsapp.net", True),
     "a phone number": ("+49 30 901820", True),
+    "a phone number of a messenger": ("whatsapp:+14155552671", True),
+    "a phone number as a link": ("tel:+41446681800", True),
+    "a phone number as it is dialled": ("0041446681800", True),
+    "a link to one as it is dialled": ("tel:0041446681800", True),
+    "a phone number behind a word": ("user_+1 415 555 2671", True),
+    "a phone number in a URL": ("user%2B14155552671", True),
     "a number": ("4111111111111111", False),
     "an address that is none": ("chat@home", False),
+    "a number with zeros": ("0000000001", False),
+    "base64": ("q+8Kx/12+a==", False),
+    "a percent sign": ("50%25", False),
+    "a UUID": ("00412345-e29b-41d4-a716-446655440000", False),
 }
 
 
@@ -123,6 +136,14 @@ def test_a_system_prompt_that_changes_makes_no_other_conversation(assemble):
     said = [assemble(_raw(f"It is {hour} o'clock.", "hi", roles=roles)) for hour in (9, 10)]
     assert said[0].facts.chain == said[1].facts.chain
     assert said[0].turns[0].prompt_hash != said[1].turns[0].prompt_hash
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\r\n\t", "\u00a0"], ids=ascii)
+def test_space_around_a_text_makes_no_other_conversation(space, assemble):
+    trimmed, untrimmed = assemble(_raw("a", "b")), assemble(_raw(f"{space}a", f"b{space}"))
+    assert untrimmed.facts.chain == trimmed.facts.chain
+    assert untrimmed.turns[1].content == f"b{space}", "it is stored as it was said"
+    assert assemble(_raw("a", f"b{space}b")).facts.chain != trimmed.facts.chain
 
 
 def test_the_users_id_is_never_kept(assemble):
@@ -267,6 +288,7 @@ def test_what_is_a_copy_under_another_id(one, other, same, assemble):
 OPT_OUTS = {
     "nobody said": ({}, {}, False),
     "the log says": ({"opted_out": "yes"}, {}, True),
+    "the log says, in a table with gaps": ({"opted_out": 1.0}, {}, True),
     "the log says no": ({"opted_out": 0}, {}, False),
     "the list says": ({}, {"opted_out": frozenset([user_key("ann", SECRET)])}, True),
     "the list says, of another": ({}, {"opted_out": frozenset([user_key("bob", SECRET)])}, False),
