@@ -5,8 +5,8 @@
 FOLDER holds the labelled files dsat-*.jsonl and, if there, recllmsim-rated-chats.jsonl.gz. Trained
 is on those and on the project's own written examples, but for dsat-gold-dev.jsonl:
 
-files     five-fold, split by conversation and minimal set: each row is judged by models that have
-          not seen its group. The combiner (four numbers) and the thresholds are fitted to these
+files     five-fold, split by group (docs/detection.md): each row is judged by models that have not
+          seen its group. The combiner (four numbers) and the thresholds are fitted to these
           same predictions. dsat-gold-dev and dsat-apart, which no model here has seen, are judged
           by the detector that was trained on all the others.
 stages    rules alone, linear model alone, both, and with the encoder, by file and by language.
@@ -14,7 +14,7 @@ ratings   whether DSAT foretells that the user rated the answer 2 or less of 5, 
           detector that was not trained on chats of that source.
 speed     follow-ups per CPU second of one process, over the follow-ups of all files.
 
-One JSON object a line. Intervals are 95%, bootstrapped by conversation. --work keeps the trained
+One JSON object a line. Intervals are 95%, bootstrapped by group. --work keeps the trained
 detector, and what was done of one that was interrupted.
 """
 

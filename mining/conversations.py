@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from warehouse.records import Conversation, Message, Role, Turn
+from warehouse.satisfied import TOOL_CALL
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class FollowUp(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     thumb: int | None = None  # 1 or -1
     rating: float | None = None  # on the scale of its source
     regenerated: bool | None = None  # the user asked for another answer by a button
+    edited: bool = False  # the user rewrote a message of the answer by hand
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -40,10 +42,20 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     follow_up: FollowUp
     turn: Turn  # the first message of the follow-up
     answer_turn: Turn  # the first message of the answer
-    context: tuple[Message, ...]  # every turn before the answer; the last is a user's
-    used_tools: bool  # a tool spoke between the request and the answer
+    context: tuple[Message, ...]  # every turn up to the request, a user's
+    # The model may have seen what the context lacks: a turn between request and answer, a tool's
+    # turn up to the follow-up, or a call that stands in the answer.
+    used_tools: bool
     flagged: bool  # by the log's moderation: any turn up to the follow-up, and that one
     cluster: str | None  # the near-duplicate conversations that it belongs to
+
+
+class _Places(NamedTuple):
+    """Where the parts of an exchange lie among the turns of its conversation."""
+
+    asked: int  # turns up to and with the request
+    answer: range
+    said: range
 
 
 def exchanges(conversation: Conversation) -> Iterator[Exchange]:
@@ -52,35 +64,27 @@ def exchanges(conversation: Conversation) -> Iterator[Exchange]:
     Blank follow-ups say nothing: left out. So are those that an earlier record shows: they were
     judged there, and are context here.
     """
+    turns = conversation.turns
     asked: list[str] = []  # user messages so far
-    context_end = 0  # turns up to and with the latest request
-    answer: tuple[Turn, ...] = ()
-    used_tools = False
-    for role, run in _runs(conversation.turns):
+    asked_end = 0  # turns up to and with the latest request
+    answer = range(0)
+    for role, run in _runs(turns):
         if role is Role.USER:
-            text = _joined(run)
-            if answer and asked and text.strip() and not run[0].carried:
-                context = conversation.turns[:context_end]
-                yield _exchange(
-                    asked,
-                    answer,
-                    run,
-                    context,
-                    used_tools=used_tools,
-                    cluster=conversation.cluster,
-                )
+            text = _joined(turns[run.start : run.stop])
+            if answer and asked and text.strip() and not turns[run.start].carried:
+                yield _exchange(conversation, asked, _Places(asked_end, answer, run))
             asked.append(text)
-            context_end = run[-1].turn_index - conversation.turns[0].turn_index + 1
-            answer, used_tools = (), False
+            asked_end, answer = run.stop, range(0)
         elif role is Role.ASSISTANT:
             answer = run
-        elif role is Role.TOOL:
-            used_tools = True
 
 
-def _runs(turns: Sequence[Turn]) -> Iterator[tuple[Role, tuple[Turn, ...]]]:
+def _runs(turns: Sequence[Turn]) -> Iterator[tuple[Role, range]]:
+    """Who speaks, and the places of the turns in a row."""
+    end = 0
     for role, run in groupby(turns, key=lambda turn: turn.role):
-        yield role, tuple(run)
+        start, end = end, end + len(tuple(run))
+        yield role, range(start, end)
 
 
 def _joined(run: Iterable[Turn]) -> str:
@@ -92,33 +96,35 @@ def _latest(said: Iterable[T | None]) -> T | None:
     return ([None] + [value for value in said if value is not None])[-1]
 
 
-def _exchange(
-    asked: Sequence[str],
-    answer: Sequence[Turn],
-    run: Sequence[Turn],
-    context: Sequence[Turn],
-    *,
-    used_tools: bool,
-    cluster: str | None,
-) -> Exchange:
+def _exchange(conversation: Conversation, asked: Sequence[str], at: _Places) -> Exchange:
+    turns = conversation.turns
+    answer, run = (turns[part.start : part.stop] for part in (at.answer, at.said))
+    text = _joined(answer)
     return Exchange(
         follow_up=FollowUp(
             user=asked[-1],
-            answer=_joined(answer),
+            answer=text,
             follow_up=_joined(run),
             earlier=tuple(asked[:-1]),
             language=run[0].language,
             thumb=_latest(turn.thumb for turn in answer),
             rating=_latest(turn.rating for turn in answer),
             regenerated=_latest(turn.regenerated for turn in answer),
+            edited=any(turn.edited for turn in answer),
         ),
         turn=run[0],
         answer_turn=answer[0],
         context=tuple(
             Message(role=turn.role, content=turn.content, prompt_hash=turn.prompt_hash)
-            for turn in context
+            for turn in turns[: at.asked]
         ),
-        used_tools=used_tools,
-        flagged=any(turn.flagged for turn in (*context, *answer, *run)),
-        cluster=cluster,
+        used_tools=at.answer.start > at.asked
+        or any(turn.role is Role.TOOL for turn in turns[at.asked : at.said.start])
+        or _calls_a_tool(text),
+        flagged=any(turn.flagged for turn in turns[: at.said.stop]),
+        cluster=conversation.cluster,
     )
+
+
+def _calls_a_tool(answer: str) -> bool:
+    return f"\n{TOOL_CALL}" in f"\n{answer}"

@@ -86,7 +86,10 @@ class Detector:
         return list(judge(readings, classes, p, self.thresholds))
 
     def explain(self, follow_up: FollowUp) -> Stages:
-        """`detect`, of one follow-up, with what every stage said on the way."""
+        """What every stage says of one follow-up, and the verdict.
+
+        As `detect` judges it, but for a judge: asking one costs money, and sends texts away.
+        """
         reading = read(follow_up, self._lexicon)
         classes, p = self._first([reading])
         first, linear = float(p[0]), _word(classes)
@@ -166,14 +169,20 @@ def _judge(options: JudgeOptions, account: str) -> Judge | None:
 
 
 def card_of(options: MiningOptions) -> Card:
-    """The card of the detector that the options name; with a judge it is another version.
+    """The card of the detector that the options name.
 
-    Raises DetectorUnusable.
+    With a judge, or with its encoder asked otherwise than by default, it is another version: rates
+    of two settings are no more comparable than those of two detectors. Raises DetectorUnusable.
     """
     card = read_card(folder_of(options))
-    judge = judging.version(options.judge)
-    version = f"{card.version}+{judge}" if judge else card.version
+    settings = (_asked_otherwise(card, options.encoder), judging.version(options.judge))
+    version = "+".join((card.version, *filter(None, settings)))
     return msgspec.structs.replace(card, version=version)
+
+
+def _asked_otherwise(card: Card, asked: Asked) -> str:
+    is_default = card.encoder is None or asked == MiningOptions().encoder
+    return "" if is_default else f"encoder.{asked}"
 
 
 def folder_of(options: MiningOptions) -> Path:

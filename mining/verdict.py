@@ -17,6 +17,7 @@ from warehouse.records import Category, Evidence, SignalKind
 
 _ORDER = tuple(Category)
 _DSAT = tuple(c.signal is SignalKind.DSAT for c in _ORDER)
+_REFUSED = "answer_refused_v"  # the sign, in all its versions
 # Probabilities are kept off 0 and 1 by this much, so that log-odds stay finite.
 _EDGE = 1e-6
 
@@ -27,7 +28,8 @@ class Untrainable(StrEnum):
     REFUSAL_PUSHBACK = "refusal_pushback"  # to train on it would teach away refusals
     BELOW_TRAINABLE_THRESHOLD = "below_trainable_threshold"
     BLANK_ANSWER = "blank_answer"
-    ANSWER_USED_TOOLS = "answer_used_tools"  # the context lacks what the tools said
+    ANSWER_EDITED = "answer_edited"  # the user rewrote it: it is not what the model said
+    ANSWER_USED_TOOLS = "answer_used_tools"  # the context lacks what the model saw
     OPTED_OUT = "opted_out"  # the user's turns may be analysed, never trained on
     FLAGGED = "flagged"  # the log's moderation calls the answer, or what surrounds it, unsafe
     SERVICE_ERROR = "service_error"  # the answer is an error message, or was cut off by one
@@ -43,11 +45,22 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     category: Category
     probability: float  # calibrated, in [0, 1]: that it is DSAT
     evidence: tuple[Evidence, ...]
+    edited: bool = False  # of an answer that the user rewrote
 
     @property
     def signal(self) -> SignalKind:
         """The signal of the category."""
         return self.category.signal
+
+    @property
+    def on_a_refusal(self) -> bool:
+        """Whether the answer refused, in whatever category the follow-up is.
+
+        "that's useless" after a refusal is a complaint by its words, and objects to the refusal.
+        """
+        return self.category is Category.REFUSAL_PUSHBACK or any(
+            evidence.rule.startswith(_REFUSED) for evidence in self.evidence
+        )
 
 
 def judge(
@@ -71,6 +84,7 @@ def judge(
             category=_ORDER[first if p >= thresholds.report else second],
             probability=p,
             evidence=reading.evidence + reading.feedback,
+            edited=reading.follow_up.edited,
         )
 
 
@@ -135,10 +149,12 @@ def untrainable(
         return Untrainable.OPTED_OUT
     if flagged:
         return Untrainable.FLAGGED
-    if verdict.category is Category.REFUSAL_PUSHBACK:
+    if verdict.on_a_refusal:
         return Untrainable.REFUSAL_PUSHBACK
     if not answer.strip():
         return Untrainable.BLANK_ANSWER
+    if verdict.edited:
+        return Untrainable.ANSWER_EDITED
     if is_service_error(answer):
         return Untrainable.SERVICE_ERROR
     if used_tools:

@@ -185,7 +185,7 @@ class DsatTurn(_Row, frozen=True, kw_only=True):
     turn_id: str  # of the feedback turn: what leases and lineage speak of
     conversation_id: str
     answer_turn_id: str
-    context: tuple[Message, ...]  # every turn before the answer; the last is a user's
+    context: tuple[Message, ...]  # all up to the request; the last is a user's
     answer: str  # the dissatisfying answer, as logged
     feedback: str  # the follow-up
     category: Category
@@ -207,7 +207,7 @@ class SatTurn(_Row, frozen=True, kw_only=True):
     turn_id: str  # of the feedback turn: what leases and lineage speak of
     conversation_id: str
     answer_turn_id: str
-    context: tuple[Message, ...]  # every turn before the answer; the last is a user's
+    context: tuple[Message, ...]  # all up to the request; the last is a user's
     answer: str
     feedback: str
     probability: float  # calibrated, in [0, 1]: that the feedback is DSAT, and so a low one

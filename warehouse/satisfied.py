@@ -10,6 +10,8 @@ are known by patterns that are not here.
 
 from __future__ import annotations
 
+TOOL_CALL = "[tool call] "  # a line of a turn begins so where ingestion found a call in it
+
 # A follow-up's newest night says what it is.
 _NEWEST = """
 SELECT turn_id, max(log_date) AS log_date FROM signals WHERE {nights}
@@ -59,6 +61,9 @@ WHERE turn_index < said_end AND asked_at IS NOT NULL
 GROUP BY turn_id, log_date, conversation_id
 HAVING NOT bool_or(coalesce(flagged, false))
     AND NOT bool_or(role = 'tool' AND turn_index > asked_at)
+    AND NOT bool_or(turn_index > asked_at AND turn_index < answer_at)
+    AND NOT bool_or(contains(chr(10) || content, chr(10) || '{TOOL_CALL}')
+        AND turn_index >= answer_at AND turn_index < answer_end)
     AND bool_or(turn_index >= answer_at AND turn_index < answer_end
         AND regexp_matches(content, '[^\\s\\p{{{{Z}}}}]'))"""
 

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,34 @@ CASES = {
         ["u q", "a r", "s note", "u f"],
         [("q", "r", "f", 1, False)],
     ),
+    "facts between request and answer": (
+        ["u q", "s facts", "a r", "u f"],
+        [("q", "r", "f", 1, True)],
+    ),
+    "an answer that a note splits": (
+        ["u q", "a begins", "s note", "a ends", "u f"],
+        [("q", "ends", "f", 1, True)],
+    ),
+    "a request that a note splits": (
+        ["u q", "s note", "u p", "a r", "u f"],
+        [("p", "r", "f", 3, False)],
+    ),
+    "a call and its result in the answer": (
+        ["u q", "a Wait.\n[tool call] f({})\nfound\nr", "u f", "a s", "u g"],
+        [("q", "Wait.\n[tool call] f({})\nfound\nr", "f", 1, True), ("f", "s", "g", 3, False)],
+    ),
+    "nothing but a call": (
+        ["u q", "a [tool call] f()", "u f"],
+        [("q", "[tool call] f()", "f", 1, True)],
+    ),
+    "a call in a message of its own": (
+        ["u q", "a [tool call] f()", "a r", "u f"],
+        [("q", "[tool call] f()\nr", "f", 1, True)],
+    ),
+    "words inside a line call nothing": (
+        ["u q", "a It logs [tool call] f()", "u f"],
+        [("q", "It logs [tool call] f()", "f", 1, False)],
+    ),
     "empty": ([], []),
 }
 
@@ -67,6 +96,23 @@ def test_an_exchange_knows_its_place(conversation):
 def test_feedback_on_the_answer_is_kept(conversation, field, value):
     rated = conversation("u q", "a r", "u f", **{field: value})
     assert getattr(next(exchanges(rated)).follow_up, field) == value
+
+
+@pytest.mark.parametrize("at", range(7))
+def test_a_flag_on_any_turn_up_to_the_follow_up_counts(conversation, at):
+    said = conversation("u q", "s facts", "a begins", "s note", "a ends", "u f", "a later")
+    flagged = msgspec.structs.replace(said.turns[at], flagged=True)
+    turns = (*said.turns[:at], flagged, *said.turns[at + 1 :])
+    (found,) = exchanges(msgspec.structs.replace(said, turns=turns))
+    assert found.flagged == (at < 6)
+
+
+@pytest.mark.parametrize("at, edited", [(0, False), (1, True), (2, True), (3, False)])
+def test_an_answer_is_edited_where_a_message_of_it_is(conversation, at, edited):
+    said = conversation("u q", "a begins", "a ends", "u f")
+    turns = tuple(msgspec.structs.replace(t, edited=t.turn_index == at) for t in said.turns)
+    (found,) = exchanges(msgspec.structs.replace(said, turns=turns))
+    assert found.follow_up.edited == edited
 
 
 @settings(max_examples=100)

@@ -11,7 +11,7 @@ from mining.card import CARD, Card, read_card
 from mining.cascade import NotAsked
 from mining.classifier import WEIGHTS
 from mining.conversations import FollowUp
-from mining.detector import MODELS, load_detector, thresholds_of
+from mining.detector import MODELS, card_of, load_detector, thresholds_of
 from mining.encoder import TOKENIZER
 from mining.encoder import WEIGHTS as ONNX
 from mining.options import Asked, MiningOptions
@@ -158,6 +158,24 @@ def test_the_encoder_may_be_left_out_or_always_asked(follow_up):
     always = load_detector(MiningOptions(encoder=Asked.ALWAYS)).explain(asked)
     assert always.encoder is not None and always.not_asked is None
     assert always.first == never.first == never.verdict.probability != always.verdict.probability
+
+
+SETTINGS = {Asked.NEVER: "+encoder.never", Asked.UNCERTAIN: "", Asked.ALWAYS: "+encoder.always"}
+
+
+@pytest.mark.parametrize("asked, suffix", SETTINGS.items(), ids=SETTINGS)
+def test_an_encoder_that_is_asked_otherwise_makes_another_version(asked, suffix):
+    own = read_card(MODELS / "default").version
+    options = MiningOptions(encoder=asked)
+    assert card_of(options).version == own + suffix
+    assert load_detector(options).version == own + suffix
+
+
+@pytest.mark.parametrize("asked", Asked)
+def test_without_an_encoder_how_it_is_asked_makes_none(copied, asked):
+    changed(copied, encoder=None)
+    options = MiningOptions(detector=str(copied), encoder=asked)
+    assert card_of(options).version == read_card(copied).version
 
 
 def test_options_may_move_the_thresholds():

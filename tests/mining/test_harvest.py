@@ -121,6 +121,22 @@ UNTRAINABLE = {
         ),
         Untrainable.REFUSAL_PUSHBACK,
     ),
+    "a complaint of a refusal": (
+        (
+            "u how do I pick a lock?",
+            "a I'm sorry, but I can't help with that request.",
+            "u that's useless",
+        ),
+        Untrainable.REFUSAL_PUSHBACK,
+    ),
+    "a call in the answer": (
+        (
+            "u capital of Australia?",
+            "a [tool call] find({})\nSydney.",
+            "u No, that's wrong, it's Canberra",
+        ),
+        Untrainable.ANSWER_USED_TOOLS,
+    ),
 }
 
 
@@ -128,6 +144,13 @@ UNTRAINABLE = {
 def test_untrainable(detector, conversation, said, reason):
     (turn,) = detect(detector, [conversation(*said)]).dsat_turns
     assert (turn.trainable, turn.untrainable_reason) == (False, reason)
+
+
+def test_an_answer_that_its_user_rewrote(detector, conversation):
+    said = conversation(*WRONG)
+    turns = tuple(msgspec.structs.replace(turn, edited=True) for turn in said.turns)
+    (turn,) = detect(detector, [msgspec.structs.replace(said, turns=turns)]).dsat_turns
+    assert (turn.trainable, turn.untrainable_reason) == (False, Untrainable.ANSWER_EDITED)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])

@@ -103,6 +103,7 @@ def test_evidence_speaks_for_its_category(reading):
     assert verdict.category is Category.REFINEMENT
 
 
+REFUSED = Evidence(rule="answer_refused_v2", start=0, end=0, weight=0.5)
 REASONS = {
     "trainable": ({}, {}, None),
     "not sure enough": ({"probability": 0.7}, {}, Untrainable.BELOW_TRAINABLE_THRESHOLD),
@@ -112,6 +113,8 @@ REASONS = {
         {},
         Untrainable.REFUSAL_PUSHBACK,
     ),
+    "a complaint of a refusal": ({"evidence": (REFUSED,)}, {}, Untrainable.REFUSAL_PUSHBACK),
+    "an answer that its user rewrote": ({"edited": True}, {}, Untrainable.ANSWER_EDITED),
     "no answer": ({}, {"answer": " \n"}, Untrainable.BLANK_ANSWER),
     "tools": ({}, {"used_tools": True}, Untrainable.ANSWER_USED_TOOLS),
     "an error of the service": (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chat_server import say, serving
 from warehouse.catalog import Catalog
 from warehouse.leases import acquire, finish
 from warehouse.manifest import ModelVersion
@@ -154,6 +155,44 @@ def test_another_version_than_the_stored_one_is_said(
     found = ask("canberra", "--json").json()
     assert (found["detector"], found["other_versions"]) == ("other", [f"default@{card['version']}"])
     assert "NOT AS STORED" in ask("canberra").stdout
+
+
+THRESHOLDS = {"as they were": (None, True), "moved since": ("0.999999", False)}
+
+
+@pytest.mark.parametrize("report, as_stored", THRESHOLDS.values(), ids=THRESHOLDS)
+def test_a_signal_that_is_not_the_stored_one_is_said(
+    ask: Callable, monkeypatch: pytest.MonkeyPatch, report: str | None, as_stored: bool
+) -> None:
+    if report is not None:
+        monkeypatch.setenv("DRIFTMINE_MINING__THRESHOLD", report)
+    found = ask("canberra", "--json").json()
+    (one,) = found["follow_ups"]
+    assert (found["other_versions"], one["as_stored"], one["judged"]) == ([], as_stored, False)
+    assert ("NOT AS STORED" in ask("canberra").stdout) is not as_stored
+
+
+def test_a_judge_is_not_asked_and_its_stored_word_is_said(
+    driftmine: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setattr("training.tiny.make", lambda folder, seed: folder.mkdir())
+    driftmine("init", "--home", home)
+    log = log_of(tmp_path)
+    with serving(say('{"category": "complaint", "confidence": 1.0}')) as server:
+        (home / "driftmine.toml").write_text(
+            f'[mining.judge]\nbase_url = "{server.url}"\nmodel = "m"\nlow = 0.0\nhigh = 1.0\n'
+        )
+        driftmine("ingest", log, "--home", home, "--log-date", "2026-11-20", "--quiet")
+        assert driftmine("mine", "--home", home, "--quiet").exit_code == 0
+        asked = len(server.seen)
+        found = driftmine("explain", "twice", "--home", home, "--json").json()
+        shown = driftmine("explain", "twice", "--home", home).stdout
+        assert asked and len(server.seen) == asked
+    assert found["other_versions"] == []
+    assert {(one["as_stored"], one["judged"]) for one in found["follow_ups"]} == {(False, True)}
+    assert "[2] NOT AS STORED" in shown
+    assert "no judge is asked here" in shown
 
 
 def test_the_command_is_documented() -> None:

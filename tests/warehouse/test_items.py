@@ -67,6 +67,10 @@ UNFIT = {
     "a blank answer": [(U, "ask"), (A, " \n\u2003"), (U, "thanks")],
     "an answer made with tools": [(U, "ask"), (T, "found"), (A, "answer"), (U, "thanks")],
     "tools after the answer": [(U, "ask"), (A, "answer"), (T, "done"), (U, "thanks")],
+    "a call in the answer": [(U, "ask"), (A, "Wait.\n[tool call] f({})\nanswer"), (U, "thanks")],
+    "nothing but a call": [(U, "ask"), (A, "[tool call] f()"), (U, "thanks")],
+    "a call before it": [(U, "ask"), (A, "[tool call] f()"), (A, "answer"), (U, "thanks")],
+    "facts between request and answer": [(U, "ask"), (S, "facts"), (A, "answer"), (U, "thanks")],
     "a flagged request": [(U, "ask", {"flagged": True}), (A, "answer"), (U, "thanks")],
     "a flagged answer": [(U, "ask"), (A, "answer", {"flagged": True}), (U, "thanks")],
     "flagged feedback": [(U, "ask"), (A, "answer"), (U, "thanks"), (U, "you", {"flagged": True})],
@@ -90,6 +94,12 @@ FIT = {
         (U, "a"), (T, "found"), (A, "b"), (U, "no"), (A, "answer"), (U, "thanks"),
     ],
     "flagged later on": [(U, "ask"), (A, "answer"), (U, "thanks"), (A, "x", {"flagged": True})],
+    "a call in an earlier answer": [
+        (U, "a"), (A, "[tool call] f()"), (U, "no"), (A, "answer"), (U, "thanks"),
+    ],
+    "a note after the answer": [
+        (U, "a"), (A, "b"), (U, "no"), (A, "answer"), (S, "note"), (U, "thanks"),
+    ],
     "flagged by nobody": [(U, "ask", {"flagged": False}), (A, "answer"), (U, "thanks")],
 }  # fmt: skip
 
@@ -98,7 +108,8 @@ FIT = {
 def test_what_has_nothing_to_do_with_the_answer_keeps_none_out(store, said) -> None:
     turns = record(store, "c", said)
     at = max(i for i, turn in enumerate(turns) if turn.role is U)
-    publish(store, turns, [verdict(store, turns, at, at - 1)])
+    answer = max(i for i, turn in enumerate(turns[:at]) if turn.role is A)
+    publish(store, turns, [verdict(store, turns, at, answer)])
     assert [turn.answer for turn in take(store).satisfied] == ["answer"]
 
 
@@ -221,9 +232,10 @@ def test_seed_pairs_neither_age_nor_have_to_tell_their_language(store) -> None:
 def test_sat_turns_are_cut_from_a_conversation_as_mining_cuts_its_exchanges(store) -> None:
     """Random conversations, each of whose follow-ups is said to be content."""
     rng, expected, turns, signals = random.Random(0), {}, [], []
+    texts = ("", " ", "a", "b\nc", "d", "e\n[tool call] f()")
     for number in range(200):
         said = [
-            (rng.choice((U, A) * 6 + (S, T)), rng.choice(("", " ", "a", "b\nc", "d")),
+            (rng.choice((U, A) * 6 + (S, T)), rng.choice(texts),
              {"flagged": rng.choice((False, *[None] * 18, True)), "chain": rng.getrandbits(60)})
             for _ in range(rng.randrange(3, 12))
         ]  # fmt: skip
