@@ -42,9 +42,10 @@ def chain(before: bytes, role: Role, text: str) -> bytes:
     """8 bytes: of a turn and all before it.
 
     `text` as the user wrote it: by what rules it is redacted must not tell conversations apart.
-    Nor must a system prompt, which products change within a conversation (a clock, a document).
+    Nor must a system prompt, which products change within a conversation (a clock, a document),
+    nor space around a text, which many trim before they send it as history.
     """
-    said = "" if role is Role.SYSTEM else text
+    said = "" if role is Role.SYSTEM else text.strip()
     return blake2b(f"{role}\0{said}".encode(), key=before, digest_size=8).digest()
 
 

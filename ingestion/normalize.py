@@ -31,6 +31,7 @@ _RAW_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 _ROLES = {
     **dict.fromkeys(("user", "human", "prompter"), Role.USER),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model"), Role.ASSISTANT),
+    "function_call": Role.ASSISTANT,  # ShareGPT's; what it gave is an `observation`
     **dict.fromkeys(("system", "developer"), Role.SYSTEM),
     **dict.fromkeys(("tool", "function", "observation"), Role.TOOL),
 }
@@ -44,6 +45,8 @@ _THUMBS = {
 }
 # Epochs above this are milli-, micro- or nanoseconds: as seconds they lie beyond the year 5000.
 _FINER = 1e11
+# An epoch as text. Of so many digits some read as a date of ISO 8601 too: 17111231 2 1234.
+_EPOCH = re.compile(r"[0-9]{9,}(\.[0-9]*)?")
 
 
 def clean_line(line: bytes) -> bytes:
@@ -85,6 +88,8 @@ def timestamp(value: object) -> dt.datetime | None:
 
 
 def _from_text(text: str) -> dt.datetime | None:
+    if _EPOCH.fullmatch(text):
+        return _from_epoch(float(text))
     try:
         moment = dt.datetime.fromisoformat(text.removesuffix(" UTC"))
         return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
@@ -113,18 +118,21 @@ def thumb(value: object) -> int | None:
     """A thumb as logs write it (1, "up", true, "dislike") -> 1, -1 or None."""
     if isinstance(value, bool):
         return 1 if value else -1
-    if isinstance(value, str | int):
-        return _THUMBS.get(str(value).strip().lower())
-    return None
+    return _THUMBS.get(_word(value))
 
 
 def flag(value: object) -> bool | None:
     """Yes or no as logs write it (true, "yes", 1, "0"), or None."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, str | int):
-        return _FLAGS.get(str(value).strip().lower())
-    return None
+    return _FLAGS.get(_word(value))
+
+
+def _word(value: object) -> str:
+    """Text or a whole number as one of the tables above has it; "" for everything else."""
+    if isinstance(value, float) and value.is_integer():  # what a table with gaps makes of numbers
+        value = int(value)
+    return str(value).strip().lower() if isinstance(value, str | int) else ""
 
 
 def rating(value: object) -> float | None:

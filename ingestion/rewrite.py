@@ -28,10 +28,12 @@ _EDITS = {
         "gone": f"SELECT {RECORD} FROM left_out",
         "carried": f"SELECT {RECORD}, carried FROM carries",
         "feedback": "FROM feedback",
+        "opted_out": "FROM withdrawn",
     },
     "conversations": {
         "gone": f"SELECT {RECORD} FROM left_out",
         "cluster": f"SELECT {RECORD}, cluster FROM clustered",
+        "opted_out": "FROM withdrawn",
     },
 }
 _KEYS = ("origin_offset", "turn_index", "conversation_id")

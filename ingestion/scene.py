@@ -13,6 +13,7 @@
     clustered           staged records that have near duplicates: filled by `clusters`
     carries             records whose first turns others show: filled by `carry`
     feedback            turns with what users said of them: filled by `feedback`
+    withdrawn           records that others say may not be trained on: filled by `consent`
 
 Only `staged`, and what is joined to it, is ever held; the rest is read once, column by column.
 """
@@ -45,11 +46,11 @@ FEEDBACK = ("thumb", "rating", "regenerated", "edited")
 
 _RECORDS = f"""
 CREATE TABLE staged AS
-SELECT {RECORD}, source, messages, content_hash, sketch FROM staged_conversations;
+SELECT {RECORD}, source, messages, opted_out, content_hash, sketch FROM staged_conversations;
 CREATE TABLE former AS
 SELECT DISTINCT log_date, source, conversation_id FROM replaced_conversations;
 CREATE TABLE kin AS
-SELECT {RECORD}, source, messages FROM live_conversations SEMI JOIN (
+SELECT {RECORD}, source, messages, opted_out FROM live_conversations SEMI JOIN (
     SELECT source, conversation_id FROM staged UNION ALL SELECT source, conversation_id FROM former
 ) USING (source, conversation_id);
 CREATE TABLE shared AS
@@ -77,6 +78,10 @@ CREATE TABLE carries (
 CREATE TABLE feedback (
     log_date DATE, origin_file VARCHAR, origin_offset BIGINT, conversation_id VARCHAR,
     turn_index INTEGER, thumb TINYINT, rating DOUBLE, regenerated BOOLEAN, edited BOOLEAN
+);
+CREATE TABLE withdrawn (
+    log_date DATE, origin_file VARCHAR, origin_offset BIGINT, conversation_id VARCHAR,
+    opted_out BOOLEAN  -- always true
 );
 """
 

@@ -14,7 +14,7 @@ from operator import attrgetter, itemgetter
 
 import duckdb
 
-from ingestion import carry, clusters, duplicates, feedback, lost, rewrite
+from ingestion import carry, clusters, consent, duplicates, feedback, lost, rewrite
 from ingestion.hashes import hash_of
 from ingestion.lost import Lost
 from ingestion.scene import Scene, tables
@@ -37,8 +37,12 @@ SELECT log_date, origin_offset, rival_file, rival_offset FROM left_out
 WHERE rival_file IS NOT NULL AND origin_file = $log AND origin_offset IN (SELECT unnest($offsets))
 ORDER BY ALL
 """
+# Of published records. What else is edited is staged.
 _CHANGED = """
-SELECT log_date, origin_file FROM carries UNION SELECT log_date, origin_file FROM feedback
+SELECT 'turns', log_date, origin_file FROM (
+    SELECT log_date, origin_file FROM carries UNION ALL SELECT log_date, origin_file FROM feedback
+)
+UNION SELECT unnest(['turns', 'conversations']), log_date, origin_file FROM withdrawn
 """
 
 
@@ -53,8 +57,8 @@ class Settled:
 
 
 def settle(scene: Scene) -> Settled:
-    """Leave out duplicates, reject clashes, mark what is carried and what is nearly the same, and
-    give each turn that is shown the feedback on it.
+    """Leave out duplicates, reject clashes, mark what is carried, what is nearly the same and what
+    may not be trained on, and give each turn that is shown the feedback on it.
 
     No file is changed or removed: what must differ is written anew. Raises SourceUnavailable
     where a log that was staged is no longer what it was.
@@ -64,6 +68,7 @@ def settle(scene: Scene) -> Settled:
         clusters.assign(connection)
         carry.mark(connection)
         feedback.gather(connection)
+        consent.withdraw(connection)
         staged = [*_staged(connection, scene), *_clashes(connection, scene)]
         anew = list(_published(connection, scene))
         counts = connection.execute(_DUPLICATES).fetchall()
@@ -89,10 +94,10 @@ def _staged(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[Sta
 
 
 def _published(connection: duckdb.DuckDBPyConnection, scene: Scene) -> Iterator[StagedFile]:
-    """All files of turns of those published partitions in which any turn changes."""
-    changed = set(connection.execute(_CHANGED).fetchall())
+    """All files of those published partitions in which any row changes."""
+    changed = {Partition(*place) for place in connection.execute(_CHANGED).fetchall()}
     for file in scene.live:
-        if file.table == "turns" and (file.log_date, file.part) in changed:
+        if file.partition in changed:
             edits = rewrite.edits(connection, scene.store, file)
             if anew := rewrite.write_anew(scene.store, file, edits, scene.note):
                 yield anew

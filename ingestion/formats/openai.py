@@ -13,6 +13,7 @@ import msgspec
 
 from ingestion import normalize
 from ingestion.formats.parts import message_text, text_of
+from ingestion.formats.payloads import unpacked
 from ingestion.formats.raw import RawConversation, RawTurn, Refused
 from ingestion.formats.reader import UNREADABLE, Reader, decode, identity
 from warehouse.records import ReasonCode, Role
@@ -73,24 +74,29 @@ class Record(msgspec.Struct, gc=False):
     choices: msgspec.Raw = msgspec.Raw()
 
 
+class Answer(Message, kw_only=True, gc=False):
+    """A message that need not say who wrote it."""
+
+    role: str = "assistant"
+
+
 class Choice(msgspec.Struct, gc=False):
     """One of the answers that a response offers."""
 
-    message: Message | None = None
+    message: Answer | None = None
 
 
-class Response(Message, kw_only=True, gc=False):
+class Response(Answer, kw_only=True, gc=False):
     """What a request was answered with: choices, or a message by itself."""
 
-    role: str = "assistant"
-    choices: list[Choice] = []
+    choices: list[Choice] | None = None
     id: Any = None
     created: Any = None
 
 
 _REQUEST = msgspec.json.Decoder(Record)
-_RESPONSE = msgspec.json.Decoder(Response | str)
-_CHOICES = msgspec.json.Decoder(list[Choice])
+_RESPONSE = msgspec.json.Decoder(Response | str | None)
+_CHOICES = msgspec.json.Decoder(list[Choice] | None)
 
 
 def extract(record: Record) -> RawConversation | Refused:
@@ -104,9 +110,11 @@ def extract(record: Record) -> RawConversation | Refused:
     model, language = record.model, record.language
     moment = record.timestamp or record.created_at or record.created
     turns = [_turn(message, model, language, moment) for message in record.messages]
-    if record.response or record.choices:
+    called = bool(record.response or record.choices)
+    if called:
         _add_answer(turns, record, moment)
-    if record.feedback is not None:
+    # On a call that failed: there is nothing to judge, least of all the answer before.
+    if record.feedback is not None and not (called and not _answered(turns)):
         _judge_last_answer(turns, record.feedback)
     return RawConversation(
         # A log with one record a request has an `id` of each, and one conversation_id.
@@ -134,24 +142,48 @@ def _add_answer(turns: list[RawTurn], record: Record, moment: Any) -> None:
     response = _response(record)
     if response is None:
         return
-    answer = next((choice.message for choice in response.choices if choice.message), response)
+    choices = response.choices or ()
+    answer = next((choice.message for choice in choices if choice.message), response)
     turn = _turn(
         answer, response.model or record.model, record.language, response.created or moment
     )
     # Some logs have the answer among the messages as well.
-    if turn.content and (not turns or turn.content != turns[-1].content):
+    if turn.content and not (
+        _answered(turns) and turn.content.strip() == turns[-1].content.strip()
+    ):
         turns.append(turn)
     record.id = record.id or response.id
 
 
+def _answered(turns: Sequence[RawTurn]) -> bool:
+    return bool(turns) and normalize.role(turns[-1].role) is Role.ASSISTANT
+
+
 def _response(record: Record) -> Response | None:
     try:
-        if not record.response:
-            return Response(choices=decode(_CHOICES, record.choices))
-        response: Response | str = decode(_RESPONSE, record.response)
+        response: Response | str | None = None
+        if record.response:
+            response = decode(_RESPONSE, record.response)
+        if response is None and record.choices:
+            response = Response(choices=decode(_CHOICES, record.choices))
+        return _unpacked(response) if isinstance(response, str) else response
     except UNREADABLE:
         return None
-    return Response(content=response) if isinstance(response, str) else response
+
+
+def _unpacked(text: str) -> Response:
+    """A response that was logged as JSON text, or as the text of its answer."""
+    said = Response(content=text)
+    fields = unpacked(text)
+    if not isinstance(fields, dict):
+        return said
+    try:
+        response = msgspec.convert(fields, Response)
+    except msgspec.ValidationError:
+        return said
+    # An answer may be JSON itself, of any fields.
+    offered = any(choice.message for choice in response.choices or ())
+    return response if offered or fields.get("role") == "assistant" else said
 
 
 def _turn(message: Message, model: Any, language: Any, moment: Any) -> RawTurn:

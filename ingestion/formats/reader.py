@@ -20,6 +20,8 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Records = Iterator[Line | Reject]
 
+_EXACT = 2**53  # below it every whole number has a double of its own
+
 
 def _as_they_are(lines: Records) -> Records:
     """How most formats are grouped: one line, one record."""
@@ -90,11 +92,15 @@ def decode(decoder: msgspec.json.Decoder[Any], data: bytes | msgspec.Raw) -> Any
 
 
 def identity(*values: object) -> str | int | None:
-    """The first of the values that can be an id: text, or a whole number."""
+    """The first of the values that can be an id: text, or a whole number.
+
+    One that was written as a fraction must be below 2**53, from where on it was rounded.
+    """
     for value in values:
         if (type(value) is str and value) or type(value) is int:
             return value
-        if type(value) is float and value.is_integer():  # what a table with gaps makes of numbers
+        # What a table with gaps makes of numbers.
+        if type(value) is float and value.is_integer() and abs(value) < _EXACT:
             return int(value)
     return None
 

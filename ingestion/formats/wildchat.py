@@ -17,7 +17,9 @@ from ingestion.formats.reader import Reader, identity
 
 
 class Message(msgspec.Struct, gc=False):
-    """One message. `timestamp` is set on the model's messages, the rest on the user's."""
+    """One message. `timestamp` is set on the model's messages, the rest on the user's: what a
+    user said has the time of the answer that follows.
+    """
 
     role: str
     content: str | None = None
@@ -48,6 +50,7 @@ def extract(record: Record) -> RawConversation:
     """What the warehouse keeps of a row. The user is the hashed address of the requests."""
     messages = record.conversation
     moderated = flags(record.openai_moderation, len(messages))
+    told = zip(messages, _times(record), moderated, strict=True)
     return RawConversation(
         id=identity(record.conversation_hash, record.conversation_id),
         user=identity(record.hashed_ip, *[message.hashed_ip for message in messages]),
@@ -57,13 +60,22 @@ def extract(record: Record) -> RawConversation:
                 content=message.content or "",
                 model=record.model,
                 language=message.language or record.language,
-                timestamp=message.timestamp or record.timestamp,
+                timestamp=moment,
                 flagged=flagged if message.toxic is None else message.toxic,
             )
-            for message, flagged in zip(messages, moderated, strict=True)
+            for message, moment, flagged in told
         ],
         country=record.country or next((m.country for m in messages if m.country), None),
     )
+
+
+def _times(record: Record) -> list[Any]:
+    """Of each message its own time, else that of the next one that has any, else the row's."""
+    times, following = [], record.timestamp
+    for message in reversed(record.conversation):
+        following = message.timestamp or following
+        times.append(following)
+    return times[::-1]
 
 
 READER = Reader("wildchat", Record, extract)

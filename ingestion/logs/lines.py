@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ from ingestion.logs.streams import Broken
 from warehouse.records import ReasonCode, Reject
 
 BOM = b"\xef\xbb\xbf"
+# Files that were joined to one each bring a mark of their own, and empty ones nothing else.
+_MARKS = re.compile(rb"(?:" + BOM + rb")++")
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -154,8 +157,8 @@ class Splitter:
                     self.pending.start(offset)
                     self.pending.add(data)
                     yield self.pending.reject_long()
-                elif data and not data.isspace():
-                    yield Line(offset, data.removesuffix(b"\r"))
+                else:
+                    yield from _line(offset, data)
                 offset += length + 1
             self.pending.start(offset)
         self.pending.add(last)
@@ -165,8 +168,11 @@ class Splitter:
         if self.pending.too_long:
             yield self.pending.reject_long()
             return
-        data, offset = self.pending.data(), self.pending.offset
-        skipped = len(BOM) if offset == 0 and data.startswith(BOM) else 0
-        data = data[skipped:].removesuffix(b"\r")
-        if data and not data.isspace():
-            yield Line(offset + skipped, data)
+        yield from _line(self.pending.offset, self.pending.data())
+
+
+def _line(offset: int, data: bytes) -> tuple[Line, ...]:
+    """The line that starts there, unless it is blank."""
+    if data.startswith(BOM) and (marks := _MARKS.match(data)):
+        data, offset = data[marks.end() :], offset + marks.end()
+    return (Line(offset, data.removesuffix(b"\r")),) if data and not data.isspace() else ()

@@ -149,11 +149,12 @@ class Record:
     user: str | None = None
     sketch: tuple[int, ...] = ()
     said: dict[int, dict] = field(default_factory=dict)  # turn index -> feedback on it
+    opted_out: bool = False
 
     def rows(self, offset: int) -> tuple[list[Turn], ConversationFacts]:
         same = {
             "conversation_id": self.id, "source": self.source, "user_key": self.user,
-            "origin_file": self.log, "origin_offset": offset,
+            "origin_file": self.log, "origin_offset": offset, "opted_out": self.opted_out,
         }  # fmt: skip
         turns, before, ids = [], b"", turn_ids(self.source, self.id)
         for index, text in enumerate(self.texts):

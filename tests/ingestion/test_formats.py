@@ -91,7 +91,7 @@ WILDCHAT = {
 
 def test_wildchat_fields():
     turns = [
-        RawTurn("user", "hi", "gpt-4-0314", "English", "2023-04-09T00:02:53+00:00", flagged=False),
+        RawTurn("user", "hi", "gpt-4-0314", "English", "2023-04-09T00:02:51Z", flagged=False),
         RawTurn("assistant", "hello", "gpt-4-0314", "French", "2023-04-09T00:02:51Z"),
     ]
     assert read("wildchat", WILDCHAT) == RawConversation("cf1267ca", "ip-1", turns, "France")
@@ -99,6 +99,24 @@ def test_wildchat_fields():
     assert read("wildchat", moved) == RawConversation("cf1267ca", "ip-2", turns, "Spain")
     unknown = WILDCHAT | {"country": None}
     assert read("wildchat", unknown) == RawConversation("cf1267ca", "ip-1", turns, "France")
+
+
+# The row's time, and those of its messages -> the times that are read.
+WILDCHAT_TIMES = {
+    "a question has that of its answer": (9, (None, 1, None, 2), [1, 1, 2, 2]),
+    "one without an answer has the row's": (9, (None, 1, None), [1, 1, 9]),
+    "its own comes first": (9, (5, 6), [5, 6]),
+    "the first edition has the row's alone": (9, (None, None), [9, 9]),
+    "no time": (None, (None, None), [None, None]),
+}
+
+
+@pytest.mark.parametrize("of_row, own, times", WILDCHAT_TIMES.values(), ids=WILDCHAT_TIMES)
+def test_wildchat_times(of_row, own, times):
+    messages = (WILDCHAT_USER, WILDCHAT_MODEL, WILDCHAT_USER, WILDCHAT_MODEL)
+    said = [m | {"timestamp": at} for m, at in zip(messages, own, strict=False)]
+    raw = read("wildchat", WILDCHAT | {"timestamp": of_row, "conversation": said})
+    assert [turn.timestamp for turn in raw.turns] == times
 
 
 def test_wildchat_first_edition_has_another_id():

@@ -75,6 +75,7 @@ ROLES = {
     "bard": Role.ASSISTANT,
     "model": Role.ASSISTANT,
     "assistant": Role.ASSISTANT,
+    "function_call": Role.ASSISTANT,
     "system": Role.SYSTEM,
     "developer": Role.SYSTEM,
     "function": Role.TOOL,
@@ -95,6 +96,16 @@ TIMES = {
     "epoch seconds": (1680998573, _MOMENT),
     "epoch milliseconds": (1680998573000, _MOMENT),
     "epoch as text": ("1680998573", _MOMENT),
+    "epoch milliseconds as text, not a date of 1711": (
+        "1711123121234",
+        dt.datetime(2024, 3, 22, 15, 58, 41, 234_000, tzinfo=dt.UTC),
+    ),
+    "epoch microseconds and fractions as text": (
+        "1711123121234000.0",
+        dt.datetime(2024, 3, 22, 15, 58, 41, 234_000, tzinfo=dt.UTC),
+    ),
+    "eight digits are a date": ("20230409", _MOMENT.replace(hour=0, minute=0, second=0)),
+    "digits beyond the calendar": ("9" * 500, None),
     "fractions": (1680998573.5, _MOMENT.replace(microsecond=500_000)),
     "ISO with Z": ("2023-04-09T00:02:53Z", _MOMENT),
     "ISO with an offset": ("2023-04-09T02:02:53+02:00", _MOMENT),
@@ -154,10 +165,23 @@ def test_languages_are_all_of_iso_639_1():
     assert all(len(code) == 2 and CODES[code] == code for code in codes)
 
 
-THUMBS = {1: 1, -1: -1, "up": 1, "Thumbs_Down": -1, "dislike": -1, 0: None, "": None, 2: None}
+THUMBS = {
+    "a number": (1, 1),
+    "a number below zero": (-1, -1),
+    "a number in a table with gaps": (1.0, 1),
+    "one below zero in such a table": (-1.0, -1),
+    "a word": ("up", 1),
+    "a word in any case": ("Thumbs_Down", -1),
+    "another word": ("dislike", -1),
+    "zero": (0, None),
+    "nothing": ("", None),
+    "another number": (2, None),
+    "half": (0.5, None),
+    "no number": (float("nan"), None),
+}
 
 
-@pytest.mark.parametrize("value, thumb", THUMBS.items(), ids=repr)
+@pytest.mark.parametrize("value, thumb", THUMBS.values(), ids=THUMBS)
 def test_thumb(value, thumb):
     assert normalize.thumb(value) == thumb
 
@@ -187,6 +211,10 @@ def test_rating(value, rating):
 FLAGS = {
     "yes": ("yes", True),
     "a number": (1, True),
+    "a number in a table with gaps": (1.0, True),
+    "zero in such a table": (0.0, False),
+    "half": (0.5, None),
+    "infinite": (float("inf"), None),
     "no": ("False", False),
     "zero": ("0", False),
     "a word": ("perhaps", None),
