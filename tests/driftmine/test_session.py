@@ -82,7 +82,7 @@ def test_a_lost_key_is_never_replaced(session: Session, monkeypatch: pytest.Monk
     session.home.key.unlink()
     monkeypatch.setattr("warehouse.query.newest_commit", lambda catalog, table: 1)
     session.ensure_home()
-    with pytest.raises(SettingsError, match="Restore the file from your backup"):
+    with pytest.raises(SettingsError, match="restore it from your backup"):
         session.home.user_key()
 
 
