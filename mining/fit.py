@@ -17,7 +17,7 @@ from mining.classifier import WEIGHTS
 from mining.fit_linear import FOLDS, fit_first, folds
 from mining.fitted import EncoderChoice, FirstStage, OutOfFold, SecondStage
 from mining.heuristics import read
-from mining.labelled import Labelled, read_labelled
+from mining.labelled import Labelled, read_files
 from mining.rules import load_lexicon
 from mining.verdict import strengths
 from warehouse.durable import write_whole
@@ -99,10 +99,10 @@ def _versioned(**fields: Any) -> Card:
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[str], list[Labelled]]:
-    """The rows that have a category, and the name of the file of each."""
-    found = [(path.name, row) for path in paths for row in read_labelled(path)]
-    kept = [(name, row) for name, row in found if row.category is not None]
-    return [name for name, _ in kept], [row for _, row in kept]
+    """The rows that annotators agree on, and the name of the file of each."""
+    found = [(path.name, given.labelled) for path, given in read_files(paths)]
+    agreed = [(name, row) for name, row in found if None not in (row.category, row.signal)]
+    return [name for name, _ in agreed], [row for _, row in agreed]
 
 
 def _out_of_fold(
@@ -181,19 +181,22 @@ def _check(rows: Sequence[Labelled]) -> None:
 
 
 def choose_thresholds(truth: _Floats, p: _Floats) -> Thresholds:
-    """Report: where F1 is best. Trainable: the lowest that keeps the wanted precision.
+    """Report: where F1 is best. Trainable: the lowest from there on that keeps the precision.
 
     Where no threshold keeps it, nothing is trainable: 1.
     """
     order = np.argsort(-p, kind="stable")
     hits = np.cumsum(truth[order])
     called = np.arange(1, len(p) + 1)
-    best = int(np.argmax(2 * hits / (called + truth.sum())))
-    enough = (hits / called >= TRAINABLE_PRECISION) & (called >= TRAINABLE_ROWS)
-    last = int(np.flatnonzero(enough)[-1]) if enough.any() else None
-    return Thresholds(
-        report=float(p[order[best]]), trainable=1.0 if last is None else float(p[order[last]])
-    )
+    # A threshold calls all rows that are as probable, or none of them.
+    whole = np.append(np.diff(p[order]) != 0, True)
+    best = int(np.argmax(np.where(whole, 2 * hits / (called + truth.sum()), -1)))
+    enough = whole & (hits / called >= TRAINABLE_PRECISION) & (called >= TRAINABLE_ROWS)
+    report = float(p[order[best]])
+    if not enough.any():
+        return Thresholds(report=report, trainable=1.0)
+    # What is not called DSAT is not trained on, however precise it would be.
+    return Thresholds(report=report, trainable=max(report, float(p[order[enough][-1]])))
 
 
 def _scores(truth: _Floats, p: _Floats, thresholds: Thresholds) -> dict[str, float]:

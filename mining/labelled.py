@@ -89,12 +89,21 @@ def read_labelled(path: Path) -> list[Labelled]:
 
 def read_given(path: Path) -> list[Given]:
     """All rows, with the keys of their lines. Raises as `read_labelled`."""
-    found = list(_lines(path, _Row, "user, assistant and follow_up"))
-    rows = [row for row, _ in found]
+    return [given for _, given in read_files([path])]
+
+
+def read_files(paths: Sequence[Path]) -> list[tuple[Path, Given]]:
+    """The rows of several files: a group may reach over them. Raises as `read_labelled`."""
+    needs = "user, assistant and follow_up"
+    found = [(path, row, line) for path in paths for row, line in _lines(path, _Row, needs)]
+    rows = [row for _, row, _ in found]
     names = [_name(row, (row.user, row.assistant, row.follow_up)) for row in rows]
     groups = linked([_groups(row, name) for row, name in zip(rows, names, strict=True)])
     labelled = map(_labelled, rows, names, groups)
-    return [Given(labelled=row, line=line) for row, (_, line) in zip(labelled, found, strict=True)]
+    return [
+        (path, Given(labelled=row, line=line))
+        for row, (path, _, line) in zip(labelled, found, strict=True)
+    ]
 
 
 def read_labels(path: Path) -> list[Label]:

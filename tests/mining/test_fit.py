@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from mining.card import digest, read_card
 from mining.classifier import WEIGHTS
 from mining.detector import MODELS, load_detector
-from mining.fit import choose_thresholds, fit
+from mining.fit import _read, choose_thresholds, fit
 from mining.fit_linear import FOLDS, folds
 from mining.options import MiningOptions
 from warehouse.errors import SettingsError
@@ -66,7 +68,37 @@ def test_thresholds():
     truth[30] = 0  # one false positive at 0.7
     found = choose_thresholds(truth, p)
     assert found.report == pytest.approx(0.51)
-    assert found.report >= found.trainable > 0.45  # 49 of 54 are right there
+    assert found.trainable == found.report  # 49 of 54 are right at 0.46, and not called DSAT
+
+
+def test_a_threshold_calls_all_rows_that_are_as_probable():
+    """Ten rows at 0.5, of which the first are right: none of them alone makes a threshold."""
+    p = np.array([0.9] * 40 + [0.5] * 40)
+    truth = np.array([1.0] * 40 + [1.0] * 10 + [0.0] * 30)
+    found = choose_thresholds(truth, p)
+    assert (found.report, found.trainable) == (0.9, 0.9)
+    called = p >= found.trainable
+    assert truth[called].mean() >= 0.9
+
+
+def test_rows_on_which_annotators_differ_are_left_out(tmp_path):
+    one = {"user": "u", "assistant": "a", "label": "correction"}
+    rows = [{"id": "1", "follow_up": "no"}, {"id": "2", "follow_up": "nope", "signal": None}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(one | row) for row in rows))
+    names, kept = _read([path])
+    assert (names, [row.id for row in kept]) == (["rows.jsonl"], ["1"])
+
+
+def test_a_group_reaches_over_files(tmp_path):
+    """One file says that a pair belongs to a conversation, another has a row of that pair alone."""
+    one = {"user": "u", "assistant": "a", "label": "correction"}
+    files = {"a": {"pair": "p", "conversation": "c"}, "b": {"pair": "p"}, "c": {"pair": "q"}}
+    for name, fields in files.items():
+        (tmp_path / name).write_text(json.dumps(one | fields | {"id": name, "follow_up": name}))
+    _, rows = _read([tmp_path / name for name in files])
+    first, second, third = (row.group for row in rows)
+    assert first == second != third
 
 
 def test_nothing_is_trainable_where_no_threshold_is_precise():
