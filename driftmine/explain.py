@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Group, RenderableType
-from rich.text import Text
 
 from driftmine import render_explain
-from driftmine.render import facts
-from driftmine.render_detector import plain
 from driftmine.session import Session, need_extra
 from warehouse.errors import SettingsError
 from warehouse.records import Category, Evidence, Role, SignalKind
@@ -24,15 +20,9 @@ if TYPE_CHECKING:
     from mining.conversations import Exchange
     from mining.detector import Detector, Word
     from mining.verdict import Verdict
-    from warehouse.catalog import Catalog
 
 # Probabilities that differ by less are shown alike, in three digits.
 ROUNDING = 0.0005
-
-# Follow-ups on whose stored verdict, of those that readers see, a judge had a word.
-_JUDGED = """
-SELECT turn_id, log_date FROM signals
-WHERE conversation_id = $id AND list_contains([sign.rule FOR sign IN evidence], $rule)"""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +94,6 @@ class _Known:
     trail: Trail
     detector: Detector
     opted_out: frozenset[str]
-    judged: frozenset[tuple[str, dt.date]]  # turn and night
     held_out: bool
 
 
@@ -120,12 +109,10 @@ def explain(session: Session, said: str, turn: int | None) -> int:
     with session.catalog() as catalog:
         found = trail(catalog, said, now=session.now)
         opted_out = barred(catalog, Bar.OPTED_OUT)
-        judged = _judged(catalog, found.conversation_id)
     known = _Known(
         trail=found,
         detector=detector,
         opted_out=opted_out,
-        judged=judged,
         held_out=place(found.conversation_id) < session.settings.training.holdout,
     )
     follow_ups = [_explained(known, night, one) for night, one in _exchanges(found.records)]
@@ -140,37 +127,8 @@ def explain(session: Session, said: str, turn: int | None) -> int:
         turns=tuple(_turns(found.records)),
         follow_ups=tuple(follow_ups),
     )
-    session.console.result(explanation, lambda: _page(explanation))
+    session.console.result(explanation, lambda: render_explain.explanation(explanation))
     return 0
-
-
-def _judged(catalog: Catalog, conversation_id: str) -> frozenset[tuple[str, dt.date]]:
-    from mining.judge import RULE
-    from warehouse.trail import asked
-
-    with asked(catalog) as connection:
-        rows = connection.execute(_JUDGED, {"id": conversation_id, "rule": RULE}).fetchall()
-    return frozenset((turn_id, log_date) for turn_id, log_date in rows)
-
-
-def _page(explanation: Explanation) -> RenderableType:
-    page = render_explain.explanation(explanation)
-    told = [row for found in explanation.follow_ups for row in _told(found)]
-    return Group(page, Text(""), facts("What readers see", told)) if told else page
-
-
-def _told(found: Explained) -> Iterator[tuple[str, object]]:
-    at = f"[{found.turn_index}]"
-    if not found.as_stored:
-        said = "; ".join(_said(one) for one in found.stored if one.current)
-        yield f"{at} NOT AS STORED", f"{found.signal}, {found.probability:.3f} now; stored {said}"
-    if found.judged:
-        yield f"{at} judge", "its word is in the stored evidence; no judge is asked here"
-
-
-def _said(one: StoredVerdict) -> str:
-    by = f"{plain(one.detector)} {plain(one.detector_version)}"
-    return f"{one.signal}, {one.probability:.3f} by {by}"
 
 
 def _at(follow_ups: Sequence[Explained], turn: int) -> Explained:
@@ -217,6 +175,7 @@ def _others(detector: Detector, verdicts: Sequence[StoredVerdict]) -> tuple[str,
 
 def _explained(known: _Known, log_date: dt.date, exchange: Exchange) -> Explained:
     from mining.harvest import why_untrainable
+    from mining.judge import RULE
 
     stages = known.detector.explain(exchange.follow_up)
     verdict, turn = stages.verdict, exchange.turn
@@ -245,7 +204,7 @@ def _explained(known: _Known, log_date: dt.date, exchange: Exchange) -> Explaine
         untrainable_reason=reason,
         stored=stored,
         as_stored=all(_is_like(one, verdict) for one in stored if one.current),
-        judged=here in known.judged,
+        judged=any(RULE in one.rules for one in stored if one.current),
         trained=tuple(one for one in known.trail.trained if one.turn_id == turn.turn_id),
         leased=known.trail.leased.get(turn.turn_id),
         held_out=known.held_out,

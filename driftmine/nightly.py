@@ -57,12 +57,7 @@ def nightly(
     """
     need_extra("etl", "apache_beam")
     settings = session.settings  # a wrong key stops the night before anything else
-    named = list(given) or list(settings.nightly.logs)
-    if not named:
-        raise SettingsError(
-            "No logs are named. Give --logs PATH..., or set logs under [nightly] in "
-            f"{session.home.settings}."
-        )
+    named = _named(session, given)
     at = intake.when(log_date, today, settings.ingestion)
     logs = intake.find(named, at, settings.ingestion)
     session.ensure_home()
@@ -87,6 +82,17 @@ def nightly(
     night.seconds["total"] = round(sum(night.seconds.values()), 2)
     night.peak_memory_mb = _peak_memory_mb()
     return night
+
+
+def _named(session: Session, given: Sequence[str]) -> list[str]:
+    """The logs of the command, else of the settings. Raises SettingsError."""
+    named = list(given) or list(session.settings.nightly.logs)
+    if not named:
+        raise SettingsError(
+            "No logs are named. Give --logs PATH..., or set logs under [nightly] in "
+            f"{session.home.settings}."
+        )
+    return named
 
 
 def _dates(

@@ -51,7 +51,24 @@ def explanation(shown: Explanation) -> RenderableType:
         parts.append(Text("No follow-up: no answer here is followed by a message of the user."))
     for found in shown.follow_ups:
         parts += [Text(""), *_follow_up(found, thresholds)]
+    if seen := [row for found in shown.follow_ups for row in _seen(found)]:
+        parts += [Text(""), facts("What readers see", seen)]
     return Group(*parts)
+
+
+def _seen(found: Explained) -> Iterator[tuple[str, object]]:
+    """Where it is not what is said here."""
+    at = f"[{found.turn_index}]"
+    if not found.as_stored:
+        stored = "; ".join(
+            f"{one.signal}, {one.probability:.3f} by {plain(one.detector)} "
+            f"{plain(one.detector_version)}"
+            for one in found.stored
+            if one.current
+        )
+        yield f"{at} NOT AS STORED", f"{found.signal}, {found.probability:.3f} now; stored {stored}"
+    if found.judged:
+        yield f"{at} judge", "its word is in the stored evidence; no judge is asked here"
 
 
 def _conversation(shown: Explanation) -> Iterator[Text]:

@@ -33,7 +33,6 @@ class FollowUp(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     thumb: int | None = None  # 1 or -1
     rating: float | None = None  # on the scale of its source
     regenerated: bool | None = None  # the user asked for another answer by a button
-    edited: bool = False  # the user rewrote a message of the answer by hand
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -46,6 +45,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     # The model may have seen what the context lacks: a turn between request and answer, a tool's
     # turn up to the follow-up, or a call that stands in the answer.
     used_tools: bool
+    edited: bool  # the user rewrote a message of the answer by hand
     flagged: bool  # by the log's moderation: any turn up to the follow-up, and that one
     cluster: str | None  # the near-duplicate conversations that it belongs to
 
@@ -110,7 +110,6 @@ def _exchange(conversation: Conversation, asked: Sequence[str], at: _Places) -> 
             thumb=_latest(turn.thumb for turn in answer),
             rating=_latest(turn.rating for turn in answer),
             regenerated=_latest(turn.regenerated for turn in answer),
-            edited=any(turn.edited for turn in answer),
         ),
         turn=run[0],
         answer_turn=answer[0],
@@ -121,6 +120,7 @@ def _exchange(conversation: Conversation, asked: Sequence[str], at: _Places) -> 
         used_tools=at.answer.start > at.asked
         or any(turn.role is Role.TOOL for turn in turns[at.asked : at.said.start])
         or _calls_a_tool(text),
+        edited=any(turn.edited for turn in answer),
         flagged=any(turn.flagged for turn in turns[: at.said.stop]),
         cluster=conversation.cluster,
     )

@@ -169,6 +169,7 @@ def why_untrainable(
         thresholds,
         answer=exchange.follow_up.answer,
         feedback=exchange.follow_up.follow_up,
+        edited=exchange.edited,
         used_tools=exchange.used_tools,
         flagged=exchange.flagged,
         opted_out=turn.opted_out or turn.user_key in opted_out,

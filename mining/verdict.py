@@ -45,7 +45,6 @@ class Verdict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     category: Category
     probability: float  # calibrated, in [0, 1]: that it is DSAT
     evidence: tuple[Evidence, ...]
-    edited: bool = False  # of an answer that the user rewrote
 
     @property
     def signal(self) -> SignalKind:
@@ -84,7 +83,6 @@ def judge(
             category=_ORDER[first if p >= thresholds.report else second],
             probability=p,
             evidence=reading.evidence + reading.feedback,
-            edited=reading.follow_up.edited,
         )
 
 
@@ -140,6 +138,7 @@ def untrainable(
     *,
     answer: str,
     feedback: str,
+    edited: bool,
     used_tools: bool,
     flagged: bool,
     opted_out: bool,
@@ -153,7 +152,7 @@ def untrainable(
         return Untrainable.REFUSAL_PUSHBACK
     if not answer.strip():
         return Untrainable.BLANK_ANSWER
-    if verdict.edited:
+    if edited:
         return Untrainable.ANSWER_EDITED
     if is_service_error(answer):
         return Untrainable.SERVICE_ERROR

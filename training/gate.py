@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from training.metrics import SATISFIED, Metrics
@@ -56,9 +56,12 @@ def decide(
     heldout = metrics.pairs.pairs if metrics else 0
     checks = [
         _at_least("held_out_pairs", heldout, limits.min_heldout, "pairs"),
-        replace(
-            _at_most("dropped_share", dropped_share, limits.max_dropped_share, "of the batch"),
-            detail=_counted(dropped),
+        _at_most(
+            "dropped_share",
+            dropped_share,
+            limits.max_dropped_share,
+            "of the batch",
+            _counted(dropped),
         ),
         _at_most("cut_share", cut_share, limits.max_cut_share, "of the pairs"),
         *(_compared(metrics, limits) if metrics else ()),
@@ -109,8 +112,8 @@ def _counted(parts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in most_first)
 
 
-def _at_most(name: str, value: float, limit: float, unit: str) -> Check:
-    return Check(name=name, value=value, limit=limit, ok=value <= limit, unit=unit)
+def _at_most(name: str, value: float, limit: float, unit: str, detail: str = "") -> Check:
+    return Check(name=name, value=value, limit=limit, ok=value <= limit, unit=unit, detail=detail)
 
 
 def _at_least(name: str, value: float, limit: float, unit: str) -> Check:

@@ -36,21 +36,23 @@ def settle(catalog: Catalog, models: Path, *, now: dt.datetime) -> tuple[str, ..
         there = set(registry.versions(models))
         moved = {move.version for move in registry.history(models)}
         for model in known:
-            if model.promoted and model.version in there - moved:
+            due = model.promoted and model.version in there - moved
+            if due and _promoted(models, model.version, now):
                 completed.add(model.version)
-                _promote(models, model.version, now)
         found = tuple(version for version in registry.versions(models) if version in completed)
     if found:
         _LOG.warning("%s: of a run that was killed once it counted; completed", ", ".join(found))
     return found
 
 
-def _promote(models: Path, version: str, now: dt.datetime) -> None:
+def _promoted(models: Path, version: str, now: dt.datetime) -> bool:
     """Of a killed run, unless its files were damaged since: that must not stop later nights."""
     try:
         registry.promote(models, version, now=now, why="gate")
     except PolicyUnusable as error:
         _LOG.warning("%s passed its gate, but the champion stays what it is: %s", version, error)
+        return False
+    return True
 
 
 def adopt(models: Path, known: Mapping[str, str], alive: Collection[str]) -> list[str]:

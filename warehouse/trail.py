@@ -37,7 +37,8 @@ SELECT turn_id, log_date, detector, detector_version,
         SELECT (log_date, detector, detector_version) FROM signals WHERE conversation_id = $id
     ) AS current,
     said.signal, said.category, said.probability, said.report_threshold,
-    said.trainable_threshold, dsat.trainable, dsat.untrainable_reason
+    said.trainable_threshold, dsat.trainable, dsat.untrainable_reason,
+    [sign.rule FOR sign IN said.evidence] AS rules
 FROM signals_all AS said LEFT JOIN (
     SELECT log_date, turn_id, detector, detector_version, trainable, untrainable_reason
     FROM dsat_turns_all WHERE conversation_id = $id
@@ -73,6 +74,7 @@ class StoredVerdict(msgspec.Struct, frozen=True, kw_only=True):
     trainable_threshold: float | None
     trainable: bool | None  # None: no DSAT turn
     untrainable_reason: str | None
+    rules: tuple[str, ...]  # of its evidence
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):

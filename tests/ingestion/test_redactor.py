@@ -297,19 +297,13 @@ def test_noise_exhausts_no_automaton():
     assert redact(text + " jo@example.com")[0].endswith("]")
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "-----BEGIN PRIVATE KEY-----" + "A" * 41,
-        "eyJ-eyJ.",
-        "1 ",
-        "a@",
-        "a.",
-        "://a:",
-        "1:",
-        "tel 1 ",
-    ],
-)
+PIECES = (
+    "-----BEGIN PRIVATE KEY-----" + "A" * 41, "eyJ-eyJ.", "1 ", "a@", "a.", "://a:", "1:", "tel 1 ",
+    "_a", " _a", "_a_b ", "__", "\\", "\\n", "*", "_a\\n", "密码是a",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", PIECES)
 def test_time_is_linear_in_hostile_text(piece):
     def seconds(size: int) -> float:
         text = piece * (size // len(piece))

@@ -112,7 +112,7 @@ def test_an_answer_is_edited_where_a_message_of_it_is(conversation, at, edited):
     said = conversation("u q", "a begins", "a ends", "u f")
     turns = tuple(msgspec.structs.replace(t, edited=t.turn_index == at) for t in said.turns)
     (found,) = exchanges(msgspec.structs.replace(said, turns=turns))
-    assert found.follow_up.edited == edited
+    assert found.edited == edited
 
 
 @settings(max_examples=100)

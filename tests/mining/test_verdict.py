@@ -114,7 +114,7 @@ REASONS = {
         Untrainable.REFUSAL_PUSHBACK,
     ),
     "a complaint of a refusal": ({"evidence": (REFUSED,)}, {}, Untrainable.REFUSAL_PUSHBACK),
-    "an answer that its user rewrote": ({"edited": True}, {}, Untrainable.ANSWER_EDITED),
+    "an answer that its user rewrote": ({}, {"edited": True}, Untrainable.ANSWER_EDITED),
     "no answer": ({}, {"answer": " \n"}, Untrainable.BLANK_ANSWER),
     "tools": ({}, {"used_tools": True}, Untrainable.ANSWER_USED_TOOLS),
     "an error of the service": (
@@ -133,7 +133,8 @@ def test_untrainable(verdict, context, reason):
     plain = {"category": Category.COMPLAINT, "probability": 0.9, "evidence": ()}
     judged = Verdict(**{**plain, **verdict})
     place = {
-        "answer": "It is Sydney.", "feedback": "that is wrong", "used_tools": False,
+        "answer": "It is Sydney.", "feedback": "that is wrong", "edited": False,
+        "used_tools": False,
         "flagged": False, "opted_out": False, **context,
     }  # fmt: skip
     assert untrainable(judged, THRESHOLDS, **place) is reason

@@ -168,10 +168,10 @@ def test_damage_to_a_killed_run_s_version_stops_no_later_night(
         night()
     (staged,) = (models / "versions").glob(".*")
     (staged / file).write_bytes(b"bad")
-    for _ in range(2):
-        settle(catalog, models, now=now)
+    told = [settle(catalog, models, now=now) for _ in range(2)]
     assert registry.current(models, "champion") is None
     versions = registry.versions(models)
+    assert told == [tuple(versions), ()], "a night tells of it once"
     assert len(versions) == (file == "model.safetensors"), "what is nothing any more goes"
     for version in versions:
         assert f"{version} passed its gate, but the champion stays" in caplog.text

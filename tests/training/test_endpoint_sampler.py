@@ -138,7 +138,7 @@ def test_other_weights_in_the_same_folder_share_no_answer(
     here.sample(ask("a"), WARM, seed=1)
     weights = next(folder.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
-    here.sample(ask("a"), WARM, seed=1)
+    replace(here).sample(ask("a"), WARM, seed=1)
     assert len(posts(server)) == 2
 
 

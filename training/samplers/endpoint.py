@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ _ENDED = {
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EndpointSampler:
     """Draws answers through [training.endpoint]; what was drawn once is not paid for again."""
 
@@ -58,6 +59,11 @@ class EndpointSampler:
     options: TrainingOptions
     progress: Progress | None = None
     timing: Timing | None = None  # None: the clock's
+
+    @cached_property
+    def _weights(self) -> str:
+        """What answers are kept by: other weights may come to lie in the same folder."""
+        return fingerprint(self.policy.source)
 
     def sample(self, prompts: Sequence[Prompt], parameters: Sampling, seed: int) -> list[Sample]:
         """See `Sampler.sample`. An answer that does not come is empty and REFUSED.
@@ -122,7 +128,6 @@ class EndpointSampler:
         from endpoint.transport import Drawing
 
         seen: Counter[Prompt] = Counter()
-        policy = fingerprint(self.policy.source)  # other weights may come to lie there
         wanted = []
         for prompt in prompts:
             messages = tuple({"role": str(m.role), "content": m.content} for m in prompt)
@@ -133,7 +138,7 @@ class EndpointSampler:
                 max_tokens=parameters.max_new_tokens,
             )
             seen[prompt] += 1
-            wanted.append(Wanted(messages=messages, drawing=drawing, policy=policy))
+            wanted.append(Wanted(messages=messages, drawing=drawing, policy=self._weights))
         return wanted
 
     def _check_answers(self, answers: Answers[Drawn]) -> None:
